@@ -1,0 +1,1 @@
+"""From noise to latents: schedules, conditioning, guidance and samplers, as functions over tensors."""

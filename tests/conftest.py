@@ -1,0 +1,38 @@
+"""What every test runs in: a share of the cores, no need of a display, no network, and a home folder of its own."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+# Read once, by imports that come after this file. A torch with a thread per core in each of several test processes is
+# slower than one with a single thread.
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _workers)))
+if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+@pytest.fixture(autouse=True)
+def studio_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that settings, models, caches and the queue live in: fresh for every test, never the user's."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("LTX_STUDIO_HOME", str(home))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - pytest calls it
+    """A test may talk to a server it started on this machine, and to nothing else."""
+    connect = socket.socket.connect
+
+    def connect_here(self: socket.socket, address: tuple[str, int] | str | bytes) -> None:
+        is_here = not isinstance(address, tuple) or address[0] in LOOPBACK
+        assert is_here, f"a test tried to reach {address}"
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
