@@ -1,0 +1,274 @@
+"""The work of each stage as functions over loaded components: encode text and references, prepare, upsample, decode.
+
+Shapes: B = 1 batch, C channels, F latent frames, H W latent rows and columns, T tokens.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.errors import CheckpointError, RequestError
+from engine.media.audio import SoundClip
+from engine.media.read import cover_resize, h264_round_trip, probe_clip, read_audio, read_frames, read_image
+from engine.model.audio_vae import AudioDecoder, AudioEncoder, log_mel
+from engine.model.config import AudioVaeConfig
+from engine.model.upsampler import LatentUpsampler, upsample
+from engine.model.video_vae import VideoDecoder, VideoEncoder
+from engine.model.vocoder import Vocoder, decode_in_chunks
+from engine.pipelines.facts import ModelFacts
+from engine.pipelines.plan import Plan, StagePlan
+from engine.request import ImageReference, VideoReference
+from engine.sampling import conditioning
+from engine.sampling.conditioning import StreamState
+from engine.sampling.guidance import TextContexts
+from engine.sampling.latents import (
+    AVLatents,
+    LatentGrid,
+    LatentShape,
+    patchify_audio,
+    patchify_video,
+    unpatchify_audio,
+    unpatchify_video,
+)
+from engine.types import Size, latent_frame_count
+from engine.weights.keymap import Role
+from engine.weights.lora_file import LoraFile
+from engine.weights.store import ModelStore
+
+# The model was trained on stills that had been through a video codec at this quality (2.3 and earlier).
+IMAGE_CRF = 33
+# Long enough that the context each piece needs around it costs little.
+AUDIO_CHUNK_LATENTS = 250
+
+
+def latent_grid(model: ModelFacts) -> LatentGrid:
+    """How this model's latents map to time and space."""
+    audio, video = model.audio_vae, model.video_vae
+    return LatentGrid(
+        time_factor=video.time_factor,
+        space_factor=video.space_factor,
+        audio_hop_s=audio.hop_length / audio.sample_rate,
+        audio_factor=audio.downsampling,
+    )
+
+
+def stage_shape(plan: Plan, size: Size) -> LatentShape:
+    """The latent grid of the clip at a stage's size."""
+    factor = plan.model.video_vae.space_factor
+    return LatentShape(latent_frame_count(plan.frames), size.height // factor, size.width // factor)
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def encode_prompts(store: ModelStore, plan: Plan, prompts: Sequence[str]) -> tuple[list[TextContexts], tuple[int, ...]]:
+    """The contexts of each prompt, and how many tokens of each did not fit."""
+    encoder = store.text_encoder(num_tokens=plan.model.text_tokens)
+    text = encoder.tokenize(prompts)
+    states = encoder.hidden_states(text)
+    mask = text.mask.to(states.device)
+    video, audio = store.module(Role.TEXT_PROJECTION)(states, mask)
+    video_contexts = store.module(Role.VIDEO_CONNECTOR)(video, mask)
+    audio_contexts = store.module(Role.AUDIO_CONNECTOR)(audio, mask)
+    contexts = [
+        TextContexts(video_contexts[index : index + 1], audio_contexts[index : index + 1])
+        for index in range(len(prompts))
+    ]
+    return contexts, text.num_dropped
+
+
+# --- references -------------------------------------------------------------------------------------------------------
+
+
+def check_references(plan: Plan) -> None:
+    """Look at every given file before any work is done. Raises MediaError, CheckpointError and RequestError."""
+    for image in plan.request.images:
+        read_image(image.path)
+    for reference in plan.request.reference_videos:
+        available = probe_clip(reference.path).frames
+        if available < plan.frames:
+            raise RequestError(
+                "reference_videos",
+                f"{reference.path.name} has {available} frames; this clip needs {plan.frames}.",
+                remedy="Ask for a shorter clip, or give a longer reference.",
+            )
+    if plan.request.audio is not None:
+        read_audio(plan.request.audio)
+    for lora in plan.request.loras:
+        LoraFile.open(lora.path)
+    find_ic_lora(plan)
+
+
+def encode_image(store: ModelStore, image: ImageReference, size: Size) -> Tensor:
+    """A still as a one-frame latent (1, C, 1, H, W) at a stage's size. Raises MediaError."""
+    pixels = cover_resize(h264_round_trip(read_image(image.path), IMAGE_CRF), size)
+    return _encode_pixels(store, pixels[None])
+
+
+def encode_reference(store: ModelStore, reference: VideoReference, size: Size, frames: int, time_factor: int) -> Tensor:
+    """The first `frames` frames of a clip, thinned by `time_factor` after the first -> (1, C, F, H, W)."""
+    kept = [
+        cover_resize(frame, size)
+        for index, frame in enumerate(read_frames(reference.path, stop=frames))
+        if index == 0 or (index - 1) % time_factor == 0
+    ]
+    return _encode_pixels(store, np.stack(kept))
+
+
+def encode_sound(store: ModelStore, sound: SoundClip, config: AudioVaeConfig, num_tokens: int) -> Tensor:
+    """Sound as audio tokens (1, num_tokens, C M); shorter sound is padded with silence."""
+    encoder = cast("AudioEncoder", store.module(Role.AUDIO_ENCODER))
+    num_samples = num_tokens * config.downsampling * config.hop_length
+    waveform = sound.to_stereo().resampled(config.sample_rate).fitted(num_samples)
+    parameter = next(encoder.parameters())
+    mel = log_mel(torch.from_numpy(waveform.samples)[None].to(parameter.device), config)
+    return patchify_audio(encoder(mel.to(parameter)))[:, :num_tokens]
+
+
+def driving_sound(path: Path, duration_s: float) -> SoundClip:
+    """The sound that a clip follows, stereo, as long as the clip. Raises MediaError."""
+    sound = read_audio(path).to_stereo()
+    return sound.fitted(round(duration_s * sound.sample_rate))
+
+
+def _encode_pixels(store: ModelStore, pixels: NDArray[np.float32]) -> Tensor:
+    """(F, H, W, 3) in 0..255 -> latents (1, C, F', H', W')."""
+    encoder = cast("VideoEncoder", store.module(Role.VIDEO_ENCODER))
+    parameter = next(encoder.parameters())
+    tensor = torch.from_numpy(pixels / np.float32(127.5) - 1).permute(3, 0, 1, 2)[None]
+    return encoder(tensor.to(parameter))
+
+
+# --- denoising --------------------------------------------------------------------------------------------------------
+
+
+def video_stream(
+    store: ModelStore, plan: Plan, stage: StagePlan, previous: Tensor | None, ic_lora: LoraFile | None
+) -> StreamState:
+    """The video stream of a stage with everything the request gives it; `previous` (1, C, F, H, W) to refine."""
+    shape, grid, rate = stage_shape(plan, stage.size), latent_grid(plan.model), plan.frame_rate.value
+    state = conditioning.video_state(
+        shape, plan.model.video_vae.latent_channels, rate, grid, dtype=_dtype(store), device=_device(store)
+    )
+    if previous is not None:
+        state = conditioning.starting_from(state, patchify_video(previous))
+    for image in plan.request.images:
+        encoded = encode_image(store, image, stage.size)
+        if image.frame == 0:
+            state = conditioning.replace_first_frames(state, encoded, image.strength)
+        else:
+            state = conditioning.append_keyframe(state, encoded, image.frame, image.strength, rate, grid)
+    for reference in plan.request.reference_videos:
+        assert ic_lora is not None
+        state = _with_reference(store, plan, stage, state, reference, ic_lora)
+    return state
+
+
+def _with_reference(
+    store: ModelStore, plan: Plan, stage: StagePlan, state: StreamState, reference: VideoReference, ic_lora: LoraFile
+) -> StreamState:
+    space, time = ic_lora.reference_downscale_factor, ic_lora.reference_temporal_scale_factor
+    grid = latent_grid(plan.model)
+    size = Size(stage.size.width // space, stage.size.height // space)
+    if size != size.snapped(grid.space_factor):
+        raise RequestError(
+            "size",
+            f"The reference of this LoRA is {space} times smaller than the picture, which {stage.size} does not allow.",
+            remedy=f"Choose sides that are multiples of {2 * space * grid.space_factor}.",
+        )
+    encoded = encode_reference(store, reference, size, plan.frames, time)
+    return conditioning.append_reference(
+        state, encoded, reference.strength, plan.frame_rate.value, grid, space_factor=space, time_factor=time
+    )
+
+
+def audio_stream(
+    store: ModelStore, plan: Plan, stage: StagePlan, previous: Tensor | None, driving: Tensor | None
+) -> StreamState | None:
+    """The audio stream of a stage: fresh, refined, or given (1, T, C)."""
+    if stage.sound == "none":
+        return None
+    grid, config = latent_grid(plan.model), plan.model.audio_vae
+    tokens = grid.audio_tokens(plan.frames, plan.frame_rate.value)
+    state = conditioning.audio_state(tokens, config.token_channels, grid, dtype=_dtype(store), device=_device(store))
+    if driving is not None:
+        return conditioning.frozen(state, driving)
+    if previous is None:
+        return state
+    return (
+        conditioning.frozen(state, previous) if stage.sound == "keep" else conditioning.starting_from(state, previous)
+    )
+
+
+def find_ic_lora(plan: Plan) -> LoraFile | None:
+    """The LoRA of the request that reads reference clips, if there are any to read. Raises RequestError."""
+    if not plan.request.reference_videos:
+        return None
+    files = [LoraFile.open(lora.path) for lora in plan.request.loras]
+    readers = [file for file in files if file.states_reference_factors] or files
+    if len(readers) != 1:
+        raise RequestError(
+            "reference_videos",
+            f"A reference clip needs exactly one IC-LoRA to read it; {len(readers)} are given.",
+            remedy="Add its file with --lora.",
+        )
+    return readers[0]
+
+
+# --- upsampling and decoding ------------------------------------------------------------------------------------------
+
+
+def upsample_video(store: ModelStore, latent: Tensor) -> Tensor:
+    """Normalised latents (1, C, F, H, W) -> (1, C, F, 2H, 2W)."""
+    statistics = cast("VideoDecoder", store.module(Role.VIDEO_DECODER)).per_channel_statistics
+    return upsample(
+        cast("LatentUpsampler", store.module(Role.UPSAMPLER)),
+        latent,
+        mean=statistics.get_buffer("mean-of-means"),
+        std=statistics.get_buffer("std-of-means"),
+    )
+
+
+def decode_sound(store: ModelStore, plan: Plan, tokens: Tensor) -> Iterator[NDArray[np.float32]]:
+    """Pieces (2, N) of the waveform at the vocoder's rate, in order."""
+    latents = unpatchify_audio(tokens, plan.model.audio_vae.latent_channels)
+    decoder = cast("AudioDecoder", store.module(Role.AUDIO_DECODER))
+    vocoder = cast("Vocoder", store.module(Role.VOCODER))
+    for piece in decode_in_chunks(decoder, vocoder, latents, chunk_latents=AUDIO_CHUNK_LATENTS):
+        yield piece[0].float().cpu().numpy()
+
+
+def to_frames(pixels: Tensor) -> NDArray[np.uint8]:
+    """Decoded pixels (1, 3, F, H, W) in [-1, 1] -> uint8 (F, H, W, 3), rounded."""
+    return (pixels[0].clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
+
+
+def split_latents(plan: Plan, stage: StagePlan, latents: AVLatents, video: StreamState) -> tuple[Tensor, Tensor | None]:
+    """A sampler's result as the clip's own video latent (1, C, F, H, W) and audio tokens (1, T, C)."""
+    assert latents.video is not None
+    return unpatchify_video(video.target(latents.video), stage_shape(plan, stage.size)), latents.audio
+
+
+def require_text_encoder(plan: Plan) -> None:
+    """Raises CheckpointError when the model has none on this machine."""
+    files = plan.model.files
+    assert files is not None
+    if files.text_encoder is None:
+        raise CheckpointError(
+            files.checkpoint.parent,
+            f"no text encoder for '{plan.model.name}' was found.",
+            remedy="Put the Gemma-3 folder beside the checkpoint, as 'text_encoder'.",
+        )
+
+
+def _dtype(store: ModelStore) -> torch.dtype:
+    return store.placement.dtype
+
+
+def _device(store: ModelStore) -> torch.device:
+    return store.placement.device

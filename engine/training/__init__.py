@@ -1,0 +1,1 @@
+"""The toy world, and the training of the starter model that lives in it."""

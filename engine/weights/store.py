@@ -1,0 +1,112 @@
+"""The one owner of everything that is loaded: components by role, with their LoRAs, on their device.
+
+A stage asks for a role and gets the module; asking again costs nothing. What is no longer needed is released by name,
+so that the text encoder's memory is free before the transformer's is taken.
+"""
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from engine.weights.catalog import ModelFiles
+from engine.weights.checkpoint import Checkpoint
+from engine.weights.components import load
+from engine.weights.keymap import Role
+from engine.weights.lora import LoraFile, LoraHandle, attach
+from engine.weights.text_encoder import TextEncoder
+
+TEXT_ROLES = (Role.TEXT_PROJECTION, Role.VIDEO_CONNECTOR, Role.AUDIO_CONNECTOR)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a run's components live and in which precision."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+class ModelStore:
+    """Loaded components of one model; asking for another model releases the first."""
+
+    def __init__(self) -> None:
+        self._files: ModelFiles | None = None
+        self._placement: Placement | None = None
+        self._modules: dict[Role, nn.Module] = {}
+        self._loras: dict[Path, LoraHandle] = {}
+        self._text_encoder: TextEncoder | None = None
+
+    def use(self, files: ModelFiles, placement: Placement) -> None:
+        """Work with this model from now on; what is loaded of it already stays."""
+        if (files, placement) != (self._files, self._placement):
+            self.unload()
+            self._files, self._placement = files, placement
+
+    @property
+    def placement(self) -> Placement:
+        return self._current()[1]
+
+    def module(self, role: Role) -> nn.Module:
+        """A component, loaded if it is not. Raises CheckpointError."""
+        if role not in self._modules:
+            files, placement = self._current()
+            path = files.spatial_upsampler if role is Role.UPSAMPLER else files.checkpoint
+            assert path is not None, role
+            self._modules[role] = load(Checkpoint.open(path), role, dtype=placement.dtype, device=placement.device)
+        return self._modules[role]
+
+    def text_encoder(self, *, num_tokens: int) -> TextEncoder:
+        """The text encoder, loaded if it is not. Raises CheckpointError."""
+        if self._text_encoder is None:
+            files, placement = self._current()
+            assert files.text_encoder is not None
+            self._text_encoder = TextEncoder.load(
+                files.text_encoder, num_tokens=num_tokens, dtype=placement.dtype, device=placement.device
+            )
+        return self._text_encoder
+
+    def set_loras(self, strengths: Sequence[tuple[Path, float]]) -> None:
+        """Exactly these LoRAs act on the transformer, at these strengths. Raises CheckpointError."""
+        wanted = dict(strengths)
+        transformer = self.module(Role.TRANSFORMER)
+        for path, handle in self._loras.items():
+            handle.strength = wanted.get(path, 0.0)
+        for path, strength in wanted.items():
+            if path not in self._loras and strength != 0:
+                handle = attach(transformer, LoraFile.open(path))
+                handle.strength = strength
+                self._loras[path] = handle
+
+    def release(self, *roles: Role) -> None:
+        """Give these components' memory back."""
+        for role in roles:
+            self._modules.pop(role, None)
+        if Role.TRANSFORMER in roles:
+            self._loras.clear()
+        self._collect()
+
+    def release_text(self) -> None:
+        """Give back the text encoder and what turns its states into contexts."""
+        self._text_encoder = None
+        self.release(*TEXT_ROLES)
+
+    def unload(self) -> None:
+        """Give everything back."""
+        self._text_encoder = None
+        self._loras.clear()
+        self._modules.clear()
+        self._collect()
+
+    def _current(self) -> tuple[ModelFiles, Placement]:
+        assert self._files is not None and self._placement is not None, "use() names the model first"
+        return self._files, self._placement
+
+    @staticmethod
+    def _collect() -> None:
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

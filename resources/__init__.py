@@ -1,0 +1,1 @@
+"""What ships as data: presets, the model catalogue, the starter model. Read with `importlib.resources`; no code."""
