@@ -1,0 +1,34 @@
+"""Which model a request without one gets: the best installed, else the starter model, else an untrained one."""
+
+from dataclasses import replace
+
+from engine.events import Notice
+from engine.folders import models_folder
+from engine.request import GenerationRequest
+from engine.types import Size
+from engine.weights.catalog import STARTER, catalogue, is_installed
+
+UNTRAINED = "untrained"
+
+
+def with_model(request: GenerationRequest) -> tuple[GenerationRequest, Notice | None]:
+    """The request with a model that can run, and what to tell the user when it is not a real one.
+
+    Where no trained model is installed, an untrained one with the starter's defaults is made once and used, so that
+    the whole path can be tried.
+    """
+    entries = catalogue()
+    if request.model not in {None, STARTER} or is_installed(entries[STARTER]):
+        return request, None
+    if request.model is None and any(is_installed(entry) for entry in entries.values()):
+        return request, None
+    from engine.training.blank import CHECKPOINT_NAME, make_model, small_shape  # noqa: PLC0415 - brings torch
+
+    folder = models_folder() / UNTRAINED
+    if not (folder / CHECKPOINT_NAME).is_file():
+        make_model(folder, small_shape())
+    defaults = entries[STARTER].defaults
+    frames = defaults.frames if request.frames is None and request.seconds is None else request.frames
+    size = request.size or Size(defaults.size.width, defaults.size.height)
+    notice = Notice(UNTRAINED, "No trained model is installed: these weights are untrained, the clip will be noise.")
+    return replace(request, model=str(folder / CHECKPOINT_NAME), size=size, frames=frames), notice
