@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.model.linear import Linear
+
 RopeType = Literal["split", "interleaved"]
 
 
@@ -102,11 +104,11 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.q_norm = nn.RMSNorm(inner, eps=eps)
         self.k_norm = nn.RMSNorm(inner, eps=eps)
-        self.to_q = nn.Linear(query_dim, inner)
-        self.to_k = nn.Linear(context_dim, inner)
-        self.to_v = nn.Linear(context_dim, inner)
-        self.to_gate_logits = nn.Linear(query_dim, num_heads) if gated else None
-        self.to_out = nn.Sequential(nn.Linear(inner, query_dim))
+        self.to_q = Linear(query_dim, inner)
+        self.to_k = Linear(context_dim, inner)
+        self.to_v = Linear(context_dim, inner)
+        self.to_gate_logits = Linear(query_dim, num_heads) if gated else None
+        self.to_out = nn.Sequential(Linear(inner, query_dim))
 
     def forward(
         self,

@@ -2,16 +2,22 @@
 
 Checkpoints store the ones their networks were trained with, rounded to bf16, and those are used when a file is loaded;
 these formulas fill a freshly built network, the mel front end and the one resampler that no file stores. Everything is
-computed in float64 and returned as float32 on torch's default device, so that a network built on meta stays there.
+computed in float64 on the CPU, since not every device has that type and the meta device takes two seconds to load the
+code for it, and returned as float32 on torch's default device, so that a network built on meta stays there.
 
 Sources: Slaney's Auditory Toolbox (1998) for the mel scale, Kaiser (1974) for his window, BigVGAN (arXiv:2206.04658)
 for the anti-aliasing filter, and Lightricks/LTX-2 (commit 400fd31) for the constants.
 """
 
+import functools
 import math
+from collections.abc import Callable
+from typing import ParamSpec
 
 import torch
 from torch import Tensor
+
+Parameters = ParamSpec("Parameters")
 
 # Slaney's scale is linear up to 1 kHz and logarithmic above, with 27 steps for each factor of 6.4.
 MEL_BREAK_HZ = 1000.0
@@ -22,6 +28,22 @@ RESAMPLER_ROLLOFF = 0.99  # the pass band as a fraction of the lower Nyquist fre
 RESAMPLER_ZERO_CROSSINGS = 6  # of the windowed sinc, on either side of its centre
 
 
+def _computed_on_cpu(formula: Callable[Parameters, Tensor]) -> Callable[Parameters, Tensor]:
+    """The formula's float32 result on torch's default device; every distinct call is computed once."""
+
+    @functools.cache
+    def compute(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Tensor:
+        with torch.device("cpu"):
+            return formula(*args, **kwargs).float()
+
+    @functools.wraps(formula)
+    def table(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Tensor:
+        return compute(*args, **kwargs).to(torch.get_default_device(), copy=True)
+
+    return table
+
+
+@_computed_on_cpu
 def mel_filterbank(*, num_frequencies: int, num_mels: int, sample_rate: int, min_hz: float, max_hz: float) -> Tensor:
     """Triangles of equal area on Slaney's mel scale -> (mels, frequencies), frequencies from 0 Hz to Nyquist."""
     frequencies = torch.linspace(0, sample_rate / 2, num_frequencies, dtype=torch.float64)
@@ -45,6 +67,7 @@ def _mel_to_hz(mel: Tensor) -> Tensor:
     )
 
 
+@_computed_on_cpu
 def stft_basis(window_length: int) -> Tensor:
     """The Hann-windowed Fourier basis as convolution kernels: all real rows, then all imaginary -> (L + 2, 1, L)."""
     sample = torch.arange(window_length, dtype=torch.float64)
@@ -54,6 +77,7 @@ def stft_basis(window_length: int) -> Tensor:
     return (torch.cat([angle.cos(), -angle.sin()]) * window)[:, None].float()
 
 
+@_computed_on_cpu
 def kaiser_sinc_filter(*, ratio: int, num_taps: int) -> Tensor:
     """The low-pass for a change of rate by `ratio`: a sinc under Kaiser's window, of unit sum -> (taps,)."""
     assert num_taps % 2 == 0, f"an even number of taps, got {num_taps}"
@@ -79,6 +103,7 @@ def resampler_half_width() -> int:
     return math.ceil(RESAMPLER_ZERO_CROSSINGS / RESAMPLER_ROLLOFF)
 
 
+@_computed_on_cpu
 def resampler_filter(ratio: int) -> Tensor:
     """The interpolator from a rate to `ratio` times that rate: a sinc under a squared cosine -> (taps,), odd."""
     half_width = resampler_half_width()

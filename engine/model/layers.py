@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.model.linear import Linear
+
 TIMESTEP_CHANNELS = 256  # width of the sinusoidal features of a timestep
 MAX_PERIOD = 10000.0
 
@@ -37,7 +39,7 @@ class GeluProjection(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
         super().__init__()
-        self.proj = nn.Linear(width, hidden, bias=bias)
+        self.proj = Linear(width, hidden, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.gelu(self.proj(x), approximate="tanh")
@@ -50,7 +52,7 @@ class FeedForward(nn.Module):
         super().__init__()
         # The identity stands where the official file counts a dropout.
         self.net = nn.Sequential(
-            GeluProjection(width, 4 * width, bias=bias), nn.Identity(), nn.Linear(4 * width, width, bias=bias)
+            GeluProjection(width, 4 * width, bias=bias), nn.Identity(), Linear(4 * width, width, bias=bias)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,8 +86,8 @@ class Modulation:
 class TimestepEmbedder(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(TIMESTEP_CHANNELS, width)
-        self.linear_2 = nn.Linear(width, width)
+        self.linear_1 = Linear(TIMESTEP_CHANNELS, width)
+        self.linear_2 = Linear(width, width)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.linear_2(F.silu(self.linear_1(features)))
@@ -110,7 +112,7 @@ class AdaLayerNormSingle(nn.Module):
         super().__init__()
         self.num_rows = num_rows
         self.emb = TimestepEmbedding(width)
-        self.linear = nn.Linear(width, num_rows * width)
+        self.linear = Linear(width, num_rows * width)
 
     def forward(self, timesteps: Tensor) -> Modulation:
         """timesteps (B, T) fp32, already scaled -> rows for each of the B x T tokens."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from engine.model.attention import Attention, Rope, make_rope
 from engine.model.config import ConnectorConfig, TextConfig
 from engine.model.layers import FeedForward, rms_norm
+from engine.model.linear import Linear
 
 EPS = 1e-6
 
@@ -27,10 +28,10 @@ class TextProjection(nn.Module):
         self.config = config
         features = config.hidden_size * config.num_hidden_states
         if config.shared_projection:
-            self.aggregate_embed = nn.Linear(features, config.hidden_size, bias=False)
+            self.aggregate_embed = Linear(features, config.hidden_size, bias=False)
         else:
-            self.video_aggregate_embed = nn.Linear(features, config.video.width)
-            self.audio_aggregate_embed = nn.Linear(features, config.audio.width)
+            self.video_aggregate_embed = Linear(features, config.video.width)
+            self.audio_aggregate_embed = Linear(features, config.audio.width)
 
     def forward(self, hidden_states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """hidden_states (B, T, H, L), mask (B, T) of 1 on text and 0 on padding -> two (B, T, D)."""

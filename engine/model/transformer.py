@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from engine.model.attention import Attention, Rope, make_rope
 from engine.model.config import StreamConfig, TransformerConfig
 from engine.model.layers import AdaLayerNormSingle, FeedForward, Modulation, modulate, rms_norm
+from engine.model.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -251,8 +252,8 @@ class CaptionProjection(nn.Module):
 
     def __init__(self, caption_channels: int, width: int) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(caption_channels, width)
-        self.linear_2 = nn.Linear(width, width)
+        self.linear_1 = Linear(caption_channels, width)
+        self.linear_2 = Linear(width, width)
 
     def forward(self, context: Tensor) -> Tensor:
         return self.linear_2(F.gelu(self.linear_1(context), approximate="tanh"))
@@ -265,8 +266,8 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         video, audio = config.video, config.audio
-        self.patchify_proj = nn.Linear(video.in_channels, video.width)
-        self.audio_patchify_proj = nn.Linear(audio.in_channels, audio.width)
+        self.patchify_proj = Linear(video.in_channels, video.width)
+        self.audio_patchify_proj = Linear(audio.in_channels, audio.width)
         self.adaln_single = AdaLayerNormSingle(video.width, config.num_modulation_rows)
         self.audio_adaln_single = AdaLayerNormSingle(audio.width, config.num_modulation_rows)
         if config.text_adaln:
@@ -282,8 +283,8 @@ class Transformer(nn.Module):
         self.transformer_blocks = nn.ModuleList(AVBlock(config) for _ in range(config.num_layers))
         self.scale_shift_table = nn.Parameter(torch.zeros(2, video.width))
         self.audio_scale_shift_table = nn.Parameter(torch.zeros(2, audio.width))
-        self.proj_out = nn.Linear(video.width, video.out_channels)
-        self.audio_proj_out = nn.Linear(audio.width, audio.out_channels)
+        self.proj_out = Linear(video.width, video.out_channels)
+        self.audio_proj_out = Linear(audio.width, audio.out_channels)
 
     def forward(
         self,

@@ -232,7 +232,7 @@ class FourierTransform(nn.Module):
         basis = stft_basis(window_length)
         self.register_buffer("forward_basis", basis)
         # Every official file has a synthesis basis too; no network reads it.
-        self.register_buffer("inverse_basis", torch.zeros_like(basis))
+        self.register_buffer("inverse_basis", torch.zeros(basis.shape))
 
 
 class MelSpectrogram(nn.Module):
