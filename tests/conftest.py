@@ -36,3 +36,11 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[repo
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_here)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of an untrained model, its other files beside it. Read only: a test that damages it copies it."""
+    from tests.fakes.models import make_tiny_model
+
+    return make_tiny_model(tmp_path_factory.mktemp("tiny-model"))

@@ -19,7 +19,7 @@ from engine.folders import cache_folder
 from engine.model.video_vae import VideoDecoder
 
 _SIDE = 8  # latents along each side of a fitting picture
-_NUM_PICTURES = 24
+_NUM_PICTURES = 12
 _SEED = 0
 
 

@@ -40,6 +40,7 @@ from engine.sampling import samplers
 from engine.sampling.conditioning import StreamState
 from engine.sampling.guidance import Denoiser, PassProgress, TextContexts
 from engine.sampling.latents import AVLatents, CounterNoise, NoiseSource, ReferenceNoise, unpatchify_video
+from engine.weights.catalog import ModelFiles
 from engine.weights.keymap import Role
 from engine.weights.store import ModelStore, Placement
 
@@ -65,9 +66,9 @@ def run(
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
     path = Path(output) if output is not None else _default_output(seed)
     check_writable(path)
-    stages.require_text_encoder(plan)
+    files = stages.require_files(plan)
     stages.check_references(plan)
-    job = _Run(plan, seed, path, store or ModelStore())
+    job = _Run(plan, files, seed, path, store or ModelStore())
     try:
         with closing(job.events()) as events:
             yield from events
@@ -126,8 +127,9 @@ class _Clock:
 class _Run:
     """The state of one run; `events` is the story."""
 
-    def __init__(self, plan: Plan, seed: int, path: Path, store: ModelStore) -> None:
+    def __init__(self, plan: Plan, files: ModelFiles, seed: int, path: Path, store: ModelStore) -> None:
         self.plan = plan
+        self.files = files
         self.request = plan.request.with_seed(seed)
         self.seed = seed
         self.path = path
@@ -148,13 +150,11 @@ class _Run:
         )
 
     def events(self) -> Generator[Event, None, None]:
-        files = self.plan.model.files
-        assert files is not None
         yield Started(self.request, self.plan.to_dict())
         for warning in self.plan.warnings:
             yield Notice("plan", warning)
         self._prepare_device()
-        self.store.use(files, Placement(torch.device(self.plan.device.torch_name), _DTYPES[self.plan.precision]))
+        self.store.use(self.files, Placement(torch.device(self.plan.device.torch_name), _DTYPES[self.plan.precision]))
         positive, negative = yield from self._encode_text()
         driving = yield from self._encode_driving_sound()
         preview = yield from self._preview_map()
@@ -197,10 +197,8 @@ class _Run:
 
     def _preview_map(self) -> Generator[Event, None, PreviewMap]:
         yield self._progress("load", 0, 1)
-        files = self.plan.model.files
-        assert files is not None
         decoder = cast("VideoDecoder", self.store.module(Role.VIDEO_DECODER))
-        return PreviewMap.of(decoder, files.checkpoint)
+        return PreviewMap.of(decoder, self.files.checkpoint)
 
     def _denoise(
         self, positive: TextContexts, negative: TextContexts | None, driving: _DrivingSound | None, preview: PreviewMap
@@ -237,11 +235,9 @@ class _Run:
         return video, audio
 
     def _apply_loras(self, stage: StagePlan) -> None:
-        files = self.plan.model.files
-        assert files is not None
         loras = [(lora.path, lora.strength) for lora in self.request.loras]
-        if files.distilled_lora is not None:
-            loras.append((files.distilled_lora, stage.distilled_strength))
+        if self.files.distilled_lora is not None:
+            loras.append((self.files.distilled_lora, stage.distilled_strength))
         self.store.set_loras(loras)
 
     def _with_noise(self, index: int, stage: StagePlan, video: StreamState, audio: StreamState | None) -> AVLatents:

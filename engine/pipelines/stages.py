@@ -36,6 +36,7 @@ from engine.sampling.latents import (
     unpatchify_video,
 )
 from engine.types import Size, latent_frame_count
+from engine.weights.catalog import ModelFiles, find_model
 from engine.weights.keymap import Role
 from engine.weights.lora_file import LoraFile
 from engine.weights.store import ModelStore
@@ -254,16 +255,16 @@ def split_latents(plan: Plan, stage: StagePlan, latents: AVLatents, video: Strea
     return unpatchify_video(video.target(latents.video), stage_shape(plan, stage.size)), latents.audio
 
 
-def require_text_encoder(plan: Plan) -> None:
-    """Raises CheckpointError when the model has none on this machine."""
-    files = plan.model.files
-    assert files is not None
+def require_files(plan: Plan) -> ModelFiles:
+    """The model's files. Raises CheckpointError when the model, or its text encoder, is not on this machine."""
+    files = plan.model.files or find_model(plan.model.name)
     if files.text_encoder is None:
         raise CheckpointError(
             files.checkpoint.parent,
             f"no text encoder for '{plan.model.name}' was found.",
             remedy="Put the Gemma-3 folder beside the checkpoint, as 'text_encoder'.",
         )
+    return files
 
 
 def _dtype(store: ModelStore) -> torch.dtype:
