@@ -49,13 +49,7 @@ AUDIO_CHUNK_LATENTS = 250
 
 def latent_grid(model: ModelFacts) -> LatentGrid:
     """How this model's latents map to time and space."""
-    audio, video = model.audio_vae, model.video_vae
-    return LatentGrid(
-        time_factor=video.time_factor,
-        space_factor=video.space_factor,
-        audio_hop_s=audio.hop_length / audio.sample_rate,
-        audio_factor=audio.downsampling,
-    )
+    return LatentGrid.of(model.video_vae, model.audio_vae)
 
 
 def stage_shape(plan: Plan, size: Size) -> LatentShape:

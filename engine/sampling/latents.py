@@ -13,6 +13,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from engine.model.config import AudioVaeConfig, VideoVaeConfig
+
 
 class AVLatents(NamedTuple):
     """One tensor (B, T, C) for each stream that is present."""
@@ -35,12 +37,22 @@ class LatentShape(NamedTuple):
 
 @dataclass(frozen=True)
 class LatentGrid:
-    """How latents map to time and space, from the checkpoint's VAE configs."""
+    """How latents map to time and space; the defaults are LTX-2's."""
 
     time_factor: int = 8  # frames per video latent, the first one apart
     space_factor: int = 32  # pixels per latent row and column
     audio_hop_s: float = 0.01  # seconds per mel frame
     audio_factor: int = 4  # mel frames per audio latent, the first one apart
+
+    @classmethod
+    def of(cls, video: VideoVaeConfig, audio: AudioVaeConfig) -> "LatentGrid":
+        """The grid of a checkpoint's autoencoders."""
+        return cls(
+            time_factor=video.time_factor,
+            space_factor=video.space_factor,
+            audio_hop_s=audio.hop_length / audio.sample_rate,
+            audio_factor=audio.downsampling,
+        )
 
     def audio_tokens(self, frames: int, frame_rate: Fraction) -> int:
         """Audio latents of a clip of `frames` pictures, rounded half to even as the official code does."""

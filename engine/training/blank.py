@@ -223,7 +223,8 @@ def make_modules(shape: ModelShape) -> dict[Role, nn.Module]:
     root = Section(Path(CHECKPOINT_NAME), "config", shape.config)
     encoder = shape.text_encoder
     features = encoder.hidden_size * (encoder.num_layers + 1)
-    text = configs.parse_text(root, {configs.VIDEO_PROJECTION_KEY: (1, features)})
+    shapes = {configs.VIDEO_PROJECTION_KEY: (1, features), configs.SHARED_PROJECTION_KEY: (1, features)}
+    text = configs.parse_text(root, shapes)
     video, audio = configs.parse_video_vae(root), configs.parse_audio_vae(root)
     modules: dict[Role, nn.Module] = {
         Role.TRANSFORMER: Transformer(configs.parse_transformer(root)),

@@ -24,7 +24,7 @@ def case(name: str) -> dict[str, torch.Tensor]:
 
 def cases(area: str) -> list[str]:
     """The names of an area's cases, in order."""
-    return sorted({key.split(".")[1] for key in tensors() if key.startswith(f"{area}.") and key.count(".") >= 2})
+    return sorted({key.split(".")[1] for key in tensors() if key.startswith(f"{area}.")})
 
 
 def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:

@@ -5,11 +5,13 @@ Alone: `pytest tests/parity/test_golden.py`; with other files of the same kind: 
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from engine.model.config import parse_audio_vae, parse_video_vae
 from engine.model.transformer import Pass, StreamInput, Transformer, rope_tables, strength_bias
 from engine.model.upsampler import LatentUpsampler
 from engine.model.vocoder import Vocoder
@@ -24,7 +26,6 @@ from engine.weights.keymap import Role
 from tests.parity import golden_files
 from tests.parity.golden_files import FOLDER, assert_close, case, cases
 
-GRID = LatentGrid()
 RUN_GUIDANCE = Guidance(
     video=GuidanceScales(cfg=3, stg=1, modality=3, rescale=0.7),
     audio=GuidanceScales(cfg=7, stg=1, modality=3, rescale=0.7),
@@ -32,9 +33,20 @@ RUN_GUIDANCE = Guidance(
 )
 
 
+@cache
+def open_checkpoint() -> Checkpoint:
+    return Checkpoint.open(FOLDER / "checkpoint.safetensors")
+
+
+@cache
+def latent_grid() -> LatentGrid:
+    config = open_checkpoint().config
+    return LatentGrid.of(parse_video_vae(config), parse_audio_vae(config))
+
+
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
-    return Checkpoint.open(FOLDER / "checkpoint.safetensors")
+    return open_checkpoint()
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +90,9 @@ def test_token_positions() -> None:
     golden = case("positions")
     shape, frame_rate, audio_tokens = clip_shape()
 
-    assert GRID.audio_tokens(int(golden["frames"]), frame_rate) == audio_tokens
-    assert_close(latents.video_positions(shape, frame_rate, GRID), golden["video"])
-    assert_close(latents.audio_positions(audio_tokens, GRID), golden["audio"])
+    assert latent_grid().audio_tokens(int(golden["frames"]), frame_rate) == audio_tokens
+    assert_close(latents.video_positions(shape, frame_rate, latent_grid()), golden["video"])
+    assert_close(latents.audio_positions(audio_tokens, latent_grid()), golden["audio"])
 
 
 # --- transformer ------------------------------------------------------------------------------------------------------
@@ -129,35 +141,48 @@ def test_transformer(transformer: Transformer, name: str) -> None:
 
 def fresh_video() -> StreamState:
     shape, frame_rate, _ = clip_shape()
-    return conditioning.video_state(shape, case("conditioning.input")["image"].shape[1], frame_rate, GRID)
+    return conditioning.video_state(shape, case("conditioning.input")["image"].shape[1], frame_rate, latent_grid())
 
 
 def conditioned(name: str) -> StreamState:
+    """The state that a case describes; strengths and frames are read off its masks and positions."""
     _, frame_rate, _ = clip_shape()
-    state, given = fresh_video(), case("conditioning.input")
+    grid, golden, given = latent_grid(), case(f"conditioning.{name}"), case("conditioning.input")
+    first_strength, last_strength = 1 - float(golden["mask"][0, 0, 0]), 1 - float(golden["mask"][0, -1, 0])
+    keyframe = round(float(golden["positions"][0, 0, -1, 0]) * float(frame_rate))
+    attention = float(golden["attention"][0, 0, -1]) if "attention" in golden else 1.0
+
+    def referenced(encoded: Tensor, *, space_factor: int = 1, time_factor: int = 1) -> StreamState:
+        return conditioning.append_reference(
+            fresh_video(),
+            encoded,
+            last_strength,
+            frame_rate,
+            grid,
+            space_factor=space_factor,
+            time_factor=time_factor,
+            attention_strength=attention,
+        )
+
     match name:
-        case "first_frame":
-            return conditioning.replace_first_frames(state, given["image"], 1.0)
-        case "first_frame_weak":
-            return conditioning.replace_first_frames(state, given["image"], 0.6)
-        case "keyframe_0":
-            return conditioning.append_keyframe(state, given["image"], 0, 0.8, frame_rate, GRID)
-        case "keyframe_9":
-            return conditioning.append_keyframe(state, given["image"], 9, 1.0, frame_rate, GRID)
-        case "first_and_keyframe":
-            state = conditioning.replace_first_frames(state, given["image"], 1.0)
-            return conditioning.append_keyframe(state, given["image2"], 24, 0.9, frame_rate, GRID)
-        case "reference_1":
-            return conditioning.append_reference(state, given["reference"], 1.0, frame_rate, GRID)
-        case "reference_down2":
-            return conditioning.append_reference(state, given["reference_small"], 0.7, frame_rate, GRID, space_factor=2)
-        case "reference_temporal4":
-            return conditioning.append_reference(state, given["reference_short"], 1.0, frame_rate, GRID, time_factor=4)
-        case "reference_attention_half":
-            return conditioning.append_reference(
-                state, given["reference"], 1.0, frame_rate, GRID, attention_strength=0.5
+        case "first_frame" | "first_frame_weak":
+            return conditioning.replace_first_frames(fresh_video(), given["image"], first_strength)
+        case "keyframe_0" | "keyframe_9":
+            assert keyframe == int(name.rpartition("_")[2])
+            return conditioning.append_keyframe(
+                fresh_video(), given["image"], keyframe, last_strength, frame_rate, grid
             )
-    raise AssertionError(f"no conditioning for the golden case {name}")
+        case "first_and_keyframe":
+            state = conditioning.replace_first_frames(fresh_video(), given["image"], first_strength)
+            return conditioning.append_keyframe(state, given["image2"], keyframe, last_strength, frame_rate, grid)
+        case "reference_1" | "reference_attention_half":
+            return referenced(given["reference"])
+        case "reference_down2":
+            return referenced(given["reference_small"], space_factor=2)
+        case "reference_temporal4":
+            return referenced(given["reference_short"], time_factor=4)
+        case _:
+            raise AssertionError(f"no conditioning for the golden case {name}")
 
 
 @pytest.mark.parametrize("name", [name for name in cases("conditioning") if name != "input"])
@@ -178,7 +203,7 @@ def test_noise_in_the_official_order() -> None:
     source = ReferenceNoise(int(golden["seed"]))
     video = conditioning.replace_first_frames(fresh_video(), case("conditioning.input")["image"], 0.6)
     _, _, audio_tokens = clip_shape()
-    audio = conditioning.audio_state(audio_tokens, golden["audio"].shape[-1], GRID)
+    audio = conditioning.audio_state(audio_tokens, golden["audio"].shape[-1], latent_grid())
 
     def noisy(state: StreamState, stream: str, scale: float, stage: int) -> Tensor:
         noise = source.initial(tuple(state.latent.shape), stage=stage, stream=stream, dtype=torch.float32)
@@ -189,15 +214,13 @@ def test_noise_in_the_official_order() -> None:
     assert_close(noisy(video, "video", 0.909375, 1), golden["refine"])
 
 
-@pytest.mark.parametrize("steps", [8, 15, 30, 40])
-def test_schedule(steps: int) -> None:
-    assert_close(torch.tensor(schedule.shifted_sigmas(steps)), case("schedule")[f"steps_{steps}"])
+@pytest.mark.parametrize("name", cases("schedule"))
+def test_schedule(name: str) -> None:
+    golden = case("schedule")[name]
+    # The high-quality pipeline at 1080p counts the tokens of its first stage, all others assume 4096.
+    tokens = LatentShape(16, 17, 30).tokens if name.endswith("hq_1080p") else schedule.SCHEDULE_TOKENS
 
-
-def test_schedule_of_the_high_preset_counts_its_tokens() -> None:
-    sigmas = schedule.shifted_sigmas(15, LatentShape(16, 17, 30).tokens)
-
-    assert_close(torch.tensor(sigmas), case("schedule")["steps_15_hq_1080p"])
+    assert_close(torch.tensor(schedule.shifted_sigmas(len(golden) - 1, tokens)), golden)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +262,7 @@ def test_run(transformer: Transformer, name: str, max_batch: int) -> None:
     golden, contexts = case(f"run.{name}"), case("transformer.plain")
     _, _, audio_tokens = clip_shape()
     video = conditioned("first_and_keyframe") if name == "distilled_image_and_keyframe" else fresh_video()
-    audio = conditioning.audio_state(audio_tokens, golden["initial_audio"].shape[-1], GRID)
+    audio = conditioning.audio_state(audio_tokens, golden["initial_audio"].shape[-1], latent_grid())
     source = ReferenceNoise(int(golden["seed"]))
     initial = AVLatents(
         *(

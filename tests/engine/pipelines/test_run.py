@@ -6,7 +6,7 @@ Alone: `pytest tests/engine/pipelines/test_run.py`.
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -19,12 +19,13 @@ from engine.errors import CheckpointError, MediaError, RequestError
 from engine.events import Event, Finished, Notice, Preview, Progress, Started
 from engine.folders import runs_folder
 from engine.media.read import probe_clip, read_audio, read_frames
-from engine.media.write import write_wav
+from engine.media.write import ClipWriter, write_wav
 from engine.pipelines import stages
-from engine.request import ImageReference, LoraReference, Preset
-from engine.types import Size
+from engine.request import ImageReference, LoraReference, Preset, VideoReference
+from engine.types import FrameRate, Size
 from engine.weights.catalog import find_model
 from engine.weights.store import ModelStore, Placement
+from tests.fakes.models import make_tiny_model_of_2_0, rewrite_header
 
 SIZE, FRAMES = Size(128, 64), 9
 
@@ -63,6 +64,27 @@ def test_every_preset_ends_in_a_clip_with_sound(
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.result.path, last.result.seed) == (tmp_path / "clip.mp4", 7)
+
+
+def test_a_model_of_the_2_0_generation_runs_too(small_request: GenerationRequest, tmp_path: Path) -> None:
+    checkpoint = make_tiny_model_of_2_0(tmp_path / "model")
+    request = replace(small_request, model=str(checkpoint), preset=Preset.STANDARD, silent=False, steps=2)
+
+    make(request, tmp_path / "clip.mp4")
+
+    facts = probe_clip(tmp_path / "clip.mp4")
+    assert (facts.size, facts.frames, facts.audio_sample_rate) == (SIZE, FRAMES, 48000)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_latents_have_the_precision_that_was_asked_for(
+    precision: Literal["bf16", "fp32"], small_request: GenerationRequest, tmp_path: Path
+) -> None:
+    make(replace(small_request, precision=precision, silent=False), tmp_path / "clip.mp4")
+
+    latents = saved_latents("base")
+    assert latents["video"].dtype == {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+    assert all(tensor.isfinite().all() for tensor in latents.values())
 
 
 def test_the_clip_carries_the_request_that_made_it(small_request: GenerationRequest, tmp_path: Path) -> None:
@@ -142,6 +164,45 @@ def test_a_keyframe_changes_the_clip_but_not_its_length(small_request: Generatio
     make(replace(small_request, images=(ImageReference(tmp_path / "key.jpg", 8, 0.9),)), tmp_path / "clip.mp4")
 
     assert saved_latents("base")["video"].shape == (1, 16, 2, 1, 2)
+
+
+def ic_lora(tiny_model: Path, path: Path) -> LoraReference:
+    neutral = tiny_model.parent / "untrained-distilled-lora.safetensors"
+    rewrite_header(neutral, path, {"__metadata__": {"reference_downscale_factor": "1"}})
+    return LoraReference(path)
+
+
+def write_clip(path: Path, frames: int) -> VideoReference:
+    pixels = np.random.default_rng(1).integers(0, 255, (frames, SIZE.height, SIZE.width, 3), dtype=np.uint8)
+    with ClipWriter(path, size=SIZE, frame_rate=FrameRate.parse(24)) as writer:
+        writer.write(pixels)
+    return VideoReference(path)
+
+
+def test_a_reference_clip_changes_what_is_made(
+    small_request: GenerationRequest, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = replace(small_request, loras=(ic_lora(tiny_model, tmp_path / "ic.safetensors"),))
+    results = []
+    for name, references in (("without", ()), ("with", (write_clip(tmp_path / "pose.mp4", FRAMES),))):
+        monkeypatch.setenv("LTX_STUDIO_HOME", str(tmp_path / name))
+        make(replace(request, reference_videos=references), tmp_path / f"{name}.mp4")
+        results.append(saved_latents("base")["video"])
+
+    assert results[0].shape == results[1].shape
+    assert not torch.equal(*results)
+
+
+def test_a_reference_clip_needs_an_ic_lora_and_enough_frames(
+    small_request: GenerationRequest, tiny_model: Path, tmp_path: Path
+) -> None:
+    short = write_clip(tmp_path / "short.mp4", FRAMES - 1)
+    with pytest.raises(RequestError, match="IC-LoRA"):
+        make(replace(small_request, reference_videos=(write_clip(tmp_path / "a.mp4", FRAMES),)), tmp_path / "clip.mp4")
+
+    loras = (ic_lora(tiny_model, tmp_path / "ic.safetensors"),)
+    with pytest.raises(RequestError, match="8 frames; this clip needs 9"):
+        make(replace(small_request, reference_videos=(short,), loras=loras), tmp_path / "clip.mp4")
 
 
 def test_a_clip_that_follows_a_sound_keeps_that_sound(small_request: GenerationRequest, tmp_path: Path) -> None:
