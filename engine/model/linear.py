@@ -17,9 +17,11 @@ class Linear(nn.Linear):
     """x W' + b; keys, shapes and initialisation of `nn.Linear`."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name nn.Linear gives it
-        weight, bias = self.weight, self.bias
-        wants_gradient = is_grad_enabled() and (input.requires_grad or weight.requires_grad)
+        weight = self.weight
+        wants_gradient = is_grad_enabled() and (
+            input.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
+        )
         is_fp32_on_cpu = weight.is_cpu and input.dtype == weight.dtype == fp32
         if _HAS_ONEDNN and is_fp32_on_cpu and not wants_gradient and input.numel():
-            return ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")
+            return ops.mkldnn._linear_pointwise(input, weight, self.bias, "none", [], "")
         return super().forward(input)

@@ -35,7 +35,7 @@ _UNPATCHIFY = "b f h w (c q p) -> b c f (h p) (w q)"
 
 # Bytes of a convolution's input handled at once: on a CPU little enough for the caches, on a GPU enough to fill it
 # while the largest output (eight times the input) stays below the 2**31 elements that convolution kernels index.
-CHUNK_BYTES_CPU = 8 * 2**20
+CHUNK_BYTES_CPU = 16 * 2**20
 CHUNK_BYTES_GPU = 256 * 2**20
 # PyTorch gives a single sample to oneDNN only if channels x frames x rows exceed this (ConvParams::use_mkldnn in
 # aten/src/ATen/native/Convolution.cpp); smaller ones run some ten times slower per pixel.
