@@ -190,14 +190,12 @@ class Res2sStep:
     def refined_anchor(self, anchor: Tensor, x0: Tensor, middle: Tensor) -> Tensor:
         """The anchor from which the step to the noisy middle would have been exact.
 
-        The official loop repeats a <- middle - c (x0 - a) a hundred times; with c < 1 it converges to this.
+        The official loop repeats a <- middle - c (x0 - a) a hundred times, which converges to this.
         """
         if not self.is_refined:
             return anchor.double()
-        c = self.h * self.a21
-        fixed_point = (middle.double() - c * x0.double()) / (1 - c)
-        # What is left of the start after a hundred repetitions, for small steps still above rounding.
-        return fixed_point + c**100 * (anchor.double() - fixed_point)
+        c = self.h * self.a21  # below 0.23, so nothing of the start is left after a hundred repetitions
+        return (middle.double() - c * x0.double()) / (1 - c)
 
     def to_end(self, anchor: Tensor, first: Tensor, second: Tensor) -> Tensor:
         return anchor + self.h * (self.b1 * (first.double() - anchor) + self.b2 * (second.double() - anchor))

@@ -18,14 +18,15 @@ _LAST_SIGMA = 0.1  # the last noise level before 0
 def shifted_sigmas(steps: int, tokens: int = SCHEDULE_TOKENS) -> tuple[float, ...]:
     """`steps` + 1 noise levels for an undistilled model, more of them near 1 the more tokens there are."""
     assert steps >= 1, steps
-    slope = (_LINE_SHIFTS[1] - _LINE_SHIFTS[0]) / (_LINE_TOKENS[1] - _LINE_TOKENS[0])
-    shift = math.exp(tokens * slope + _LINE_SHIFTS[0] - _LINE_TOKENS[0] * slope)
-    levels = [1 - index / steps for index in range(steps)]
-    shifted = [shift / (shift + 1 / level - 1) for level in levels]
     if steps == 1:
         return (1.0, 0.0)
-    stretch = (1 - shifted[-1]) / (1 - _LAST_SIGMA)
-    return (*(1 - (1 - sigma) / stretch for sigma in shifted), 0.0)
+    slope = (_LINE_SHIFTS[1] - _LINE_SHIFTS[0]) / (_LINE_TOKENS[1] - _LINE_TOKENS[0])
+    shift = math.exp(tokens * slope + _LINE_SHIFTS[0] - _LINE_TOKENS[0] * slope)
+    # An even level u becomes shift / (shift + r) with r = 1 / u - 1, and the distances from 1 are stretched until the
+    # last level is 0.1. As one formula of r, because with 100,000 tokens those distances vanish beside the 1.
+    ratios = [index / (steps - index) for index in range(steps)]
+    last = ratios[-1]
+    return (*(1 - (1 - _LAST_SIGMA) * (r / last) * (shift + last) / (shift + r) for r in ratios), 0.0)
 
 
 def resampled(sigmas: tuple[float, ...], steps: int) -> tuple[float, ...]:
