@@ -1,10 +1,10 @@
 """What a checkpoint's own header says about its networks, parsed once into frozen values.
 
-The header's `config` is a JSON object with the sections `transformer`, `vae`, `audio_vae` and `vocoder`; latent
-upsampler files carry their fields flat. A missing or impossible entry is a `CheckpointError` that names the key. Defaults are
-those of the official loader for files that omit a key (Lightricks/LTX-2, commit 400fd31); where our small models need a
-value that the 22B fixes, the entry is optional here and its default is the 22B's. No torch in this module: planning
-reads it too.
+The header's `config` is a JSON object with sections `transformer`, `vae`, `audio_vae` and `vocoder`; latent-upsampler
+files carry their fields flat. A missing or impossible entry is a `CheckpointError` that names the key. Defaults
+are those of the official loader for files that omit a key (Lightricks/LTX-2, commit 400fd31); where our small models
+need a value that the 22B fixes, the entry is optional here and its default is the 22B's. No torch in this module:
+planning reads it too.
 """
 
 from collections.abc import Mapping
@@ -351,7 +351,7 @@ def parse_audio_vae(root: Section) -> AudioVaeConfig:
     stft, mel = preprocessing.section("stft"), preprocessing.section("mel")
     window_length = stft.integer("filter_length", 1024)
     stft.require("win_length", stft.integer("win_length", window_length), window_length)
-    return AudioVaeConfig(
+    result = AudioVaeConfig(
         width=network.integer("ch"),
         width_multipliers=network.integers("ch_mult"),
         num_res_blocks=network.integer("num_res_blocks"),
@@ -364,6 +364,9 @@ def parse_audio_vae(root: Section) -> AudioVaeConfig:
         mel_min_hz=mel.number("mel_fmin", 0.0),
         mel_max_hz=mel.number("mel_fmax", 8000.0),
     )
+    if result.num_mels % result.downsampling:
+        raise network.error("mel_bins", f"is {result.num_mels}, which {result.downsampling} does not divide")
+    return result
 
 
 @dataclass(frozen=True)
@@ -481,14 +484,16 @@ def parse_upsampler(root: Section) -> UpsamplerConfig:
     if temporal == spatial and temporal:
         raise root.error("temporal_upsample", "is set together with spatial_upsample")
     scale = 1.0 if temporal else root.number("spatial_scale", 2.0)
-    root.require("spatial_scale", scale, *((1.0,) if temporal else (1.5, 2.0)))
+    rational = not temporal and root.flag("rational_resampler", False)
+    # Only the rational resampler, which blurs and subsamples, can scale by a fraction.
+    root.require("spatial_scale", scale, *((1.0,) if temporal else (1.5, 2.0) if rational else (2.0,)))
     return UpsamplerConfig(
         latent_channels=root.integer("in_channels", 128),
         width=root.integer("mid_channels", 512),
         blocks_per_stage=root.integer("num_blocks_per_stage", 4),
         space_scale=scale,
         time_scale=2 if temporal else 1,
-        rational=not temporal and root.flag("rational_resampler", False),
+        rational=rational,
     )
 
 
