@@ -9,10 +9,9 @@ import pytest
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
-# Read once, by imports that come after this file. A torch with a thread per core in each of several test processes is
-# slower than one with a single thread.
-_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _workers)))
+# Read once, by imports that come after this file. Threads wait for each other by spinning, so where another process
+# wants the same core, a torch with two threads is ten times slower than one with a single thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 

@@ -9,6 +9,7 @@ planning reads it too.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal
 
 from engine.errors import CheckpointError
@@ -246,11 +247,11 @@ class VideoVaeConfig:
 
     @property
     def space_factor(self) -> int:
-        return self.patch_size * _product(block.space for block in self.encoder_blocks if isinstance(block, Resample))
+        return self.patch_size * prod(block.space for block in self.encoder_blocks if isinstance(block, Resample))
 
     @property
     def time_factor(self) -> int:
-        return _product(block.time for block in self.encoder_blocks if isinstance(block, Resample))
+        return prod(block.time for block in self.encoder_blocks if isinstance(block, Resample))
 
 
 _RESAMPLE_FACTORS = {"compress_space": (1, 2), "compress_time": (2, 1), "compress_all": (2, 2)}
@@ -386,7 +387,7 @@ class GeneratorConfig:
 
     @property
     def upsampling(self) -> int:
-        return _product(self.upsample_rates)
+        return prod(self.upsample_rates)
 
 
 @dataclass(frozen=True)
@@ -495,10 +496,3 @@ def parse_upsampler(root: Section) -> UpsamplerConfig:
         time_scale=2 if temporal else 1,
         rational=rational,
     )
-
-
-def _product(factors: Any) -> int:
-    result = 1
-    for factor in factors:
-        result *= factor
-    return result

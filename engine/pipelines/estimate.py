@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.folders import cache_folder
 from engine.hardware import Device, Machine
@@ -51,38 +52,46 @@ class Estimate:
         return sum(self.stage_seconds.values())
 
 
+class DeviceSpeed(NamedTuple):
+    """Operations per second of one device. Matrices and convolutions of a model never run equally fast."""
+
+    denoise: float
+    decode: float
+
+
 @dataclass(frozen=True)
 class Speeds:
-    """Measured operations per second by device name."""
+    """What was measured, by device."""
 
-    by_device: Mapping[str, float] = field(default_factory=dict[str, float])
+    by_device: Mapping[str, DeviceSpeed] = field(default_factory=dict[str, DeviceSpeed])
 
-    def of(self, device: Device, machine: Machine) -> float:
-        measured = self.by_device.get(_device_key(device))
-        if measured is not None:
-            return measured
-        return _GUESSED_SPEED[device.kind] * (machine.num_cores if device.kind == "cpu" else 1)
+    def of(self, device: Device, machine: Machine) -> DeviceSpeed:
+        guess = _GUESSED_SPEED[device.kind] * (machine.num_cores if device.kind == "cpu" else 1)
+        return self.by_device.get(_device_key(device), DeviceSpeed(guess, guess))
 
 
 def learned_speeds() -> Speeds:
     """What earlier runs measured here; empty before the first one, or when the record is damaged."""
     try:
         values = json.loads(_record_path().read_text(encoding="utf-8"))
-        return Speeds({str(name): float(speed) for name, speed in values.items() if float(speed) > 0})
-    except (OSError, ValueError, AttributeError, TypeError):
+        speeds = {
+            str(name): DeviceSpeed(float(speed["denoise"]), float(speed["decode"])) for name, speed in values.items()
+        }
+        return Speeds({name: speed for name, speed in speeds.items() if min(speed) > 0})
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
         return Speeds()
 
 
-def remember_speed(device: Device, operations: float, seconds: float) -> None:
-    """Keep what a run's denoising achieved, for the next estimate. A cache: failing to write it is no error."""
-    if seconds <= 0 or operations <= 0:
+def remember_speed(device: Device, speed: DeviceSpeed) -> None:
+    """Keep what a run achieved, for the next estimate. A cache: failing to write it is no error."""
+    if min(speed) <= 0:
         return
-    speeds = {**learned_speeds().by_device, _device_key(device): operations / seconds}
+    speeds = {**learned_speeds().by_device, _device_key(device): speed}
     path = _record_path()
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
-        partial.write_text(json.dumps(speeds), encoding="utf-8")
+        partial.write_text(json.dumps({name: item._asdict() for name, item in speeds.items()}), encoding="utf-8")
         partial.replace(path)
 
 
@@ -95,22 +104,22 @@ def estimate(
     device: Device,
     machine: Machine,
     precision: str,
-    speed: float,
+    speed: DeviceSpeed,
     has_sound: bool,
 ) -> Estimate:
-    """Peak memory and seconds of a run. `speed` is in operations per second."""
+    """Peak memory and seconds of a run."""
     element = _BYTES[precision]
 
     def weights(*parts: str) -> int:
         return sum(model.parameters.get(part, 0) for part in parts) * element
 
     peaks = [weights("text_encoder"), weights("text")]
-    seconds = {"text": 2 * model.parameters.get("text_encoder", 0) * model.text_tokens / speed}
+    seconds = {"text": 2 * model.parameters.get("text_encoder", 0) * model.text_tokens / speed.denoise}
     for workload in workloads:
         peaks.append(weights("transformer") + activation_bytes(model, workload, element))
-        seconds[workload.name] = stage_operations(model, workload) / speed
+        seconds[workload.name] = stage_operations(model, workload) / speed.denoise
     peaks.append(weights("video_decoder") + _decode_bytes(model, size, frames, element))
-    seconds["decode"] = _decode_operations(model, size, frames, has_sound=has_sound) / speed
+    seconds["decode"] = decode_operations(model, size, frames, has_sound=has_sound) / speed.decode
     peak = max(peaks)
     on_cpu = device.kind == "cpu"
     return Estimate(
@@ -146,7 +155,7 @@ def _decode_bytes(model: ModelFacts, size: Size, frames: int, element: int) -> i
     return widest * element * _LIVE_DECODER_TENSORS + picture
 
 
-def _decode_operations(model: ModelFacts, size: Size, frames: int, *, has_sound: bool) -> float:
+def decode_operations(model: ModelFacts, size: Size, frames: int, *, has_sound: bool) -> float:
     """The decoder's weights meet every position of their level; taken at the level where most of the work is."""
     vae = model.video_vae
     positions = latent_frame_count(frames) * (size.width // vae.space_factor) * (size.height // vae.space_factor)

@@ -31,7 +31,7 @@ from engine.model.tiling import decode_tiled
 from engine.model.transformer import Transformer
 from engine.model.video_vae import VideoDecoder
 from engine.pipelines import stages
-from engine.pipelines.estimate import remember_speed, stage_operations
+from engine.pipelines.estimate import DeviceSpeed, decode_operations, remember_speed, stage_operations
 from engine.pipelines.plan import Plan, StagePlan, workload
 from engine.pipelines.plan import plan as make_plan
 from engine.pipelines.preview import PreviewMap
@@ -361,12 +361,18 @@ class _Run:
             torch.cuda.reset_peak_memory_stats()
 
     def _learn(self) -> None:
-        """Let the next plan know how fast this device denoised."""
+        """Let the next plan know how fast this device was."""
         operations = sum(
             stage_operations(self.plan.model, workload(stage, self.plan.model, self.plan.frames, self.request))
             for stage in self.plan.stages
         )
-        remember_speed(self.plan.device, operations, sum(self.clock.timings[stage.name] for stage in self.plan.stages))
+        decoding = decode_operations(
+            self.plan.model, self.plan.size, self.plan.frames, has_sound="decode_sound" in self.clock.timings
+        )
+        denoise_s = sum(self.clock.timings[stage.name] for stage in self.plan.stages)
+        decode_s = self.clock.timings.get("decode", 0.0) + self.clock.timings.get("decode_sound", 0.0)
+        if min(denoise_s, decode_s) > 0:
+            remember_speed(self.plan.device, DeviceSpeed(operations / denoise_s, decoding / decode_s))
 
     def _result(self) -> Result:
         self._memory()

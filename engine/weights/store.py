@@ -82,12 +82,13 @@ class ModelStore:
                 self._loras[path] = handle
 
     def release(self, *roles: Role) -> None:
-        """Give these components' memory back."""
-        for role in roles:
-            self._modules.pop(role, None)
+        """Give these components' memory back; costs nothing for those that are not loaded."""
+        released = [self._modules.pop(role) for role in roles if role in self._modules]
         if Role.TRANSFORMER in roles:
             self._loras.clear()
-        self._collect()
+        if released:
+            del released
+            self._collect()
 
     def release_text(self) -> None:
         """Give back the text encoder and what turns its states into contexts."""

@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import CheckpointError, RequestError
 from engine.hardware import GIB, Device, Machine
-from engine.pipelines.estimate import Speeds
+from engine.pipelines.estimate import DeviceSpeed, Speeds
 from engine.pipelines.facts import ModelFacts, model_facts
 from engine.pipelines.plan import Plan, plan
 from engine.request import GenerationRequest, ImageReference, Preset
@@ -162,7 +162,7 @@ def test_the_json_form_has_what_scripts_rely_on() -> None:
 def test_more_work_takes_longer_and_a_faster_device_shorter() -> None:
     short, long = planned(frames=49), planned(frames=121)
     request = GenerationRequest("a red ball", model=DISTILLED)
-    faster = plan(request, BIG, speeds=Speeds({"cuda:a GPU": 1e15}))
+    faster = plan(request, BIG, speeds=Speeds({"cuda:a GPU": DeviceSpeed(1e15, 1e15)}))
 
     assert short.estimate.seconds < long.estimate.seconds
     assert faster.estimate.seconds < long.estimate.seconds

@@ -1,0 +1,47 @@
+"""Memory readings at a steady pace, taken on a pool thread: asking a GPU's driver can take tens of milliseconds."""
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject, QThreadPool, QTimer, Signal, Slot
+
+from engine.hardware import Machine, current_machine, process_memory_bytes
+
+INTERVAL_MS = 2000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The machine now, and what this program holds of its main memory."""
+
+    machine: Machine
+    process_bytes: int
+
+
+class MemoryMonitor(QObject):
+    """Says what is free and what is used, from `start` until `stop`."""
+
+    read = Signal(object)  # Reading
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(1)
+        self._timer = QTimer(self)
+        self._timer.setInterval(INTERVAL_MS)
+        self._timer.timeout.connect(self._ask)
+
+    def start(self) -> None:
+        self._ask()
+        self._timer.start()
+
+    def stop(self) -> None:
+        self._timer.stop()
+        self._pool.waitForDone()
+
+    @Slot()
+    def _ask(self) -> None:
+        if self._pool.activeThreadCount() == 0:
+            self._pool.start(self._sample)
+
+    def _sample(self) -> None:
+        self.read.emit(Reading(current_machine(), process_memory_bytes()))

@@ -1,0 +1,42 @@
+"""An open window for the tests that want one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QApplication
+    from pytestqt.qtbot import QtBot
+
+    from ltx_studio.services.engine_bridge import Engine
+    from tests.fakes.engine import Line
+    from tests.fakes.studio import OpenStudio, Studio
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A clip of nine numbered frames."""
+    from tests.fakes.clips import write_numbered_clip
+
+    return write_numbered_clip(tmp_path / "clip.mp4", 9)
+
+
+@pytest.fixture
+def open_studio(qapp: "QApplication", qtbot: "QtBot") -> Iterator["OpenStudio"]:
+    """Open a window whose engine plays these scripts, one for each run, or is the given one."""
+    from tests.fakes.engine import ScriptedEngine
+    from tests.fakes.studio import Studio
+
+    studios: list[Studio] = []
+
+    def open_studio(*scripts: "list[Line]", engine: "Engine | None" = None, may_quit: bool = True) -> "Studio":
+        studio = Studio(engine or ScriptedEngine(list(scripts)), qapp, qtbot, may_quit=may_quit)
+        studios.append(studio)
+        return studio
+
+    yield open_studio
+    for studio in studios:
+        studio.bridge.cancel()
+        studio.close()
