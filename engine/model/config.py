@@ -10,7 +10,7 @@ planning reads it too.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 from engine.errors import CheckpointError
 from engine.model.header import Section

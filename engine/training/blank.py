@@ -30,9 +30,9 @@ UPSAMPLER_NAME = "untrained-spatial-upscaler-x2.safetensors"
 LORA_NAME = "untrained-distilled-lora.safetensors"
 TEXT_ENCODER_FOLDER = "text_encoder"
 
-# Bytes as characters: a vocabulary that reads any language without having been trained.
-_SPECIAL_TOKENS = ("<pad>", "<eos>", "<bos>", "<unk>")
-_NUM_BYTES = 256
+# In the order of Gemma-3's own vocabulary.
+SPECIAL_TOKENS = ("<pad>", "<eos>", "<bos>", "<unk>")
+_NUM_BYTES = 256  # as characters: a vocabulary that reads any language without having been trained
 
 
 @dataclass(frozen=True)
@@ -259,44 +259,47 @@ def save_checkpoint(path: Path, modules: Mapping[Role, nn.Module], config: Mappi
 
 def make_text_encoder(folder: Path, size: TextEncoderSize) -> None:
     """Write a Gemma-3 language model with random weights, and a tokenizer whose tokens are bytes."""
+    model = make_language_model(size, vocabulary_size=_NUM_BYTES + len(SPECIAL_TOKENS))
+    save_text_encoder(folder, model, _byte_tokenizer())
+
+
+def make_language_model(size: TextEncoderSize, *, vocabulary_size: int) -> nn.Module:
+    """A Gemma-3 language model with random weights from torch's global generator."""
     from transformers import Gemma3TextConfig, Gemma3TextModel  # noqa: PLC0415 - seconds to import
 
-    config = Gemma3TextConfig(
-        vocab_size=_NUM_BYTES + len(_SPECIAL_TOKENS),
-        hidden_size=size.hidden_size,
-        intermediate_size=size.feed_forward,
-        num_hidden_layers=size.num_layers,
-        num_attention_heads=size.num_heads,
-        num_key_value_heads=size.num_key_value_heads,
-        head_dim=size.head_dim,
-        query_pre_attn_scalar=size.head_dim,
-        pad_token_id=0,
-        eos_token_id=1,
-        bos_token_id=2,
+    return Gemma3TextModel(
+        Gemma3TextConfig(
+            vocab_size=vocabulary_size,
+            hidden_size=size.hidden_size,
+            intermediate_size=size.feed_forward,
+            num_hidden_layers=size.num_layers,
+            num_attention_heads=size.num_heads,
+            num_key_value_heads=size.num_key_value_heads,
+            head_dim=size.head_dim,
+            query_pre_attn_scalar=size.head_dim,
+            pad_token_id=SPECIAL_TOKENS.index("<pad>"),
+            eos_token_id=SPECIAL_TOKENS.index("<eos>"),
+            bos_token_id=SPECIAL_TOKENS.index("<bos>"),
+        )
     )
+
+
+def save_text_encoder(folder: Path, model: nn.Module, tokenizer: Any) -> None:
+    """Write a language model in bf16 and its tokenizer in the Hugging Face layout."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = Gemma3TextModel(config)
-    config.save_pretrained(folder)
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    model.config.save_pretrained(folder)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue] - a Gemma-3
+    tensors = {f"model.{name}": tensor.cpu() for name, tensor in model.state_dict().items()}
     save_file(_stored(tensors), folder / "model.safetensors", {"format": "pt"})
-    _make_tokenizer().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
-def _make_tokenizer() -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors  # noqa: PLC0415
-    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
+def wrap_tokenizer(tokenizer: Any) -> Any:
+    """A tokenizer as `transformers` uses it: Gemma-3's special tokens, a leading <bos>, padding on the left."""
+    from tokenizers import processors  # noqa: PLC0415
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 - seconds to import
 
-    vocabulary = {token: index for index, token in enumerate(_SPECIAL_TOKENS)}
-    vocabulary |= {
-        character: len(_SPECIAL_TOKENS) + index
-        for index, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))
-    }
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<bos> $A", special_tokens=[("<bos>", vocabulary["<bos>"])]
-    )
+    bos = SPECIAL_TOKENS.index("<bos>")
+    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", bos)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         padding_side="left",
@@ -305,6 +308,20 @@ def _make_tokenizer() -> Any:
         bos_token="<bos>",
         unk_token="<unk>",
     )
+
+
+def _byte_tokenizer() -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415
+
+    vocabulary = {token: index for index, token in enumerate(SPECIAL_TOKENS)}
+    vocabulary |= {
+        character: len(SPECIAL_TOKENS) + index
+        for index, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))
+    }
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return wrap_tokenizer(tokenizer)
 
 
 def _neutral_lora(transformer: nn.Module, *, rank: int) -> dict[str, Tensor]:
