@@ -11,13 +11,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from engine import events
 
 _PHASES = {
-    "load": "loading",
+    "load": "loading the model",
     "text": "reading the prompt",
     "references": "reading references",
-    "denoise": "imagining",
-    "upsample": "enlarging",
-    "decode": "developing",
-    "write": "writing",
+    "denoise": "making the clip",
+    "upsample": "enlarging the picture",
+    "decode": "finishing frames and sound",
+    "write": "writing the file",
 }
 
 
@@ -47,10 +47,9 @@ class LiveBar:
     def show(self, event: events.Event) -> None:
         match event:
             case events.Progress(phase, stage, step, num_steps, fraction):
+                doing = "adding detail" if (phase, stage) == ("denoise", "refine") else _PHASES[phase]
                 steps = f" {step}/{num_steps}" if num_steps > 1 else ""
-                self._bar.update(
-                    self._task, completed=fraction, description=f"{_PHASES[phase]} {stage}".strip() + steps
-                )
+                self._bar.update(self._task, completed=fraction, description=doing + steps)
             case events.Notice(_, message):
                 self._console.print(f"note: {message}", markup=False, highlight=False)
             case _:

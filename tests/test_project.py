@@ -18,7 +18,7 @@ MAX_LINES = 500
 
 # The rooms of the tree, by folder. Folders below these are free, resources/ being data and tests/ a mirror.
 ROOMS = {
-    ".": {".ci", "engine", "ltx_studio", "resources", "installers", "tests"},
+    ".": {".ci", "docs", "engine", "ltx_studio", "resources", "installers", "tests"},
     "engine": {"media", "model", "weights", "sampling", "pipelines", "jobs", "training"},
     "ltx_studio": {"domain", "state", "services", "ui"},
     "resources": {"models", "presets", "starter", "themes", "translations"},

@@ -314,7 +314,7 @@ def _stages(
         raise RequestError(
             "preset",
             f"The preset '{preset.value}' needs the spatial upsampler, which '{model.name}' lacks.",
-            remedy="Put its file beside the checkpoint, or choose --preset draft.",
+            remedy="Put its file beside the checkpoint, or choose the preset draft.",
         )
     if not unguided.is_neutral() and preset is Preset.FAST:
         decisions.warnings.append("Distilled weights were trained to run without guidance; expect harsh results.")
@@ -333,7 +333,7 @@ def _distilled_strengths(request: GenerationRequest, model: ModelFacts) -> tuple
             raise RequestError(
                 "preset",
                 f"The preset '{preset.value}' needs a dev model; '{model.name}' is distilled.",
-                remedy="Choose --preset fast, or a dev model.",
+                remedy="Choose the preset fast, or a dev model.",
             )
         strengths = (0.0, 1.0) if preset is Preset.STANDARD else (0.25, 0.5)
     if not model.has_distilled_lora:

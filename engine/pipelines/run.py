@@ -146,7 +146,7 @@ class _Run:
             self.phase,
             needed_bytes=self.plan.estimate.peak_device_bytes,
             free_bytes=self.plan.device.free_bytes,
-            remedy="Choose a smaller size, fewer frames or --preset draft, or close other programs.",
+            remedy="Choose a smaller size, fewer frames or the preset draft, or close other programs.",
         )
 
     def events(self) -> Generator[Event, None, None]:

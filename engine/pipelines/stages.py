@@ -210,7 +210,7 @@ def find_ic_lora(plan: Plan) -> LoraFile | None:
         raise RequestError(
             "reference_videos",
             f"A reference clip needs exactly one IC-LoRA to read it; {len(readers)} are given.",
-            remedy="Add its file with --lora.",
+            remedy="Add its file to the LoRAs.",
         )
     return readers[0]
 

@@ -140,7 +140,7 @@ def _installed(entry: CatalogueEntry) -> ModelFiles:
         raise CheckpointError(
             entry.folder,
             f"the model '{entry.name}' is not installed: {missing[0]} is missing.",
-            remedy=f"Put its files into this folder, or choose another model (--model {STARTER}).",
+            remedy="Put its files into this folder, or choose another model.",
         )
     paths = {part: entry.folder / name for part, name in entry.files.items()}
     if entry.text_encoder is None:
