@@ -110,7 +110,8 @@ class StepNoise:
         def one(x: Tensor | None, stream: str) -> Tensor | None:
             if x is None:
                 return None
-            return self.source.step(tuple(x.shape), stage=self.stage, stream=stream, index=index).to(x.device)
+            noise = self.source.step(tuple(x.shape), stage=self.stage, stream=stream, index=index)
+            return noise.to(_exact_dtype(x.device)).to(x.device)
 
         return AVLatents(one(latents.video, "video"), one(latents.audio, "audio"))
 
@@ -169,7 +170,7 @@ def res_2s(predict: Predict, latents: AVLatents, sigmas: Sequence[float], noise:
 
 @dataclass(frozen=True)
 class Res2sStep:
-    """The coefficients of one res_2s step, and its three updates in fp64."""
+    """The coefficients of one res_2s step, and its three updates in fp64 (fp32 on MPS)."""
 
     h: float  # step length in log sigma
     a21: float
@@ -184,8 +185,8 @@ class Res2sStep:
         return cls(h=h, a21=_phi1(-h / 2) / 2, b1=_phi1(-h) - b2, b2=b2, is_refined=h < 0.5 and sigma > 0.03)
 
     def to_middle(self, anchor: Tensor, x0: Tensor) -> Tensor:
-        anchor = anchor.double()
-        return anchor + self.h * self.a21 * (x0.double() - anchor)
+        anchor = _exact(anchor)
+        return anchor + self.h * self.a21 * (_exact(x0) - anchor)
 
     def refined_anchor(self, anchor: Tensor, x0: Tensor, middle: Tensor) -> Tensor:
         """The anchor from which the step to the noisy middle would have been exact.
@@ -193,12 +194,12 @@ class Res2sStep:
         The official loop repeats a <- middle - c (x0 - a) a hundred times, which converges to this.
         """
         if not self.is_refined:
-            return anchor.double()
+            return _exact(anchor)
         c = self.h * self.a21  # below 0.23, so nothing of the start is left after a hundred repetitions
-        return (middle.double() - c * x0.double()) / (1 - c)
+        return (_exact(middle) - c * _exact(x0)) / (1 - c)
 
     def to_end(self, anchor: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        return anchor + self.h * (self.b1 * (first.double() - anchor) + self.b2 * (second.double() - anchor))
+        return anchor + self.h * (self.b1 * (_exact(first) - anchor) + self.b2 * (_exact(second) - anchor))
 
 
 def add_step_noise(x: Tensor, stepped: Tensor, noise: Tensor, *, sigma: float, sigma_next: float) -> Tensor:
@@ -209,9 +210,18 @@ def add_step_noise(x: Tensor, stepped: Tensor, noise: Tensor, *, sigma: float, s
     residual = math.sqrt(sigma_next**2 - up**2)
     alpha = (1 - sigma_next) + residual
     down = residual / alpha
-    epsilon = (x.double() - stepped) / (sigma - sigma_next)
-    denoised = x.double() - sigma * epsilon
+    epsilon = (_exact(x) - stepped) / (sigma - sigma_next)
+    denoised = _exact(x) - sigma * epsilon
     return alpha * (denoised + down * epsilon) + up * _standardised(noise)
+
+
+def _exact_dtype(device: torch.device) -> torch.dtype:
+    """fp64, but on Apple's GPUs, which do not have it; the official code takes fp32 there too."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _exact(x: Tensor) -> Tensor:
+    return x.to(_exact_dtype(x.device))
 
 
 def _standardised(noise: Tensor) -> Tensor:
