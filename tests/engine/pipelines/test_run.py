@@ -18,7 +18,7 @@ from engine import GenerationRequest, run
 from engine.errors import CheckpointError, MediaError, RequestError
 from engine.events import Event, Finished, Notice, Preview, Progress, Started
 from engine.folders import runs_folder
-from engine.media.read import probe_clip, read_audio, read_frames
+from engine.media.read import probe_clip, read_audio
 from engine.media.write import ClipWriter, write_wav
 from engine.pipelines import stages
 from engine.request import ImageReference, LoraReference, Preset, VideoReference
@@ -317,12 +317,12 @@ def test_a_destination_that_cannot_be_written_is_said_before_anything_runs(small
         next(iter(run(small_request, Path("/nowhere/clip.mp4"))))
 
 
-def test_a_warm_store_keeps_the_transformer_of_the_next_run(small_request: GenerationRequest, tmp_path: Path) -> None:
+def test_a_second_run_on_a_warm_store_makes_the_same_latents(small_request: GenerationRequest, tmp_path: Path) -> None:
     store = ModelStore()
-    frames = []
     for name in ("a", "b"):
         for _ in run(small_request, tmp_path / f"{name}.mp4", store=store):
             pass
-        frames.append(np.stack(list(read_frames(tmp_path / f"{name}.mp4"))))
 
-    assert np.array_equal(*frames)
+    # Latents, not files: the encoder's frame threads do not always decide alike on a busy machine.
+    first, second = (load_file(folder / "base.safetensors")["video"] for folder in runs_folder().iterdir())
+    assert torch.equal(first, second)
