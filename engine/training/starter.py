@@ -1,0 +1,191 @@
+"""The starter model's shape: LTX-2.3 in miniature, every part of it, in at most 15 MiB of bf16.
+
+What is smaller than in the 22B is only numbers of the header's config. Three of them deserve a reason.
+
+*48 video latent channels*, not 128: the fewer and the better ordered they are, the faster a transformer learns them.
+
+*A mel frame every 40 ms*, not 10, and no further compression in time by the audio VAE, which leaves 25 audio latents a
+second as in the 22B. A vocoder is a convolution over mel frames that knows no time but theirs: from a spectrogram that
+stays the same it can only make a sound that repeats with every frame, whose partials are multiples of the frame rate.
+At 100 frames a second a steady tone of 220 or 440 Hz would become one of 200 or 400 Hz; at 25 every pitch is within
+12.5 Hz of a multiple, which is half a semitone or less from 430 Hz on, and for 220 Hz too.
+
+*128 text tokens*: the toy world's prompts are shorter.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+from engine.model.header import Section
+from engine.training.blank import ModelShape, TextEncoderSize
+
+TEXT_SEQUENCE_LENGTH: Final = 128
+VIDEO_LATENT_CHANNELS: Final = 48
+
+
+def starter_shape() -> ModelShape:
+    """Configs of the single file and of the upsampler, and the size of the text encoder."""
+    config = {
+        "transformer": _transformer(),
+        "vae": _video_vae(),
+        "audio_vae": _audio_vae(),
+        "vocoder": _vocoder(),
+    }
+    upsampler = {
+        "_class_name": "LatentUpsampler",
+        "in_channels": VIDEO_LATENT_CHANNELS,
+        "mid_channels": 64,
+        "num_blocks_per_stage": 1,
+        "dims": 3,
+        "spatial_upsample": True,
+        "temporal_upsample": False,
+        "rational_resampler": False,
+        "spatial_scale": 2.0,
+    }
+    return ModelShape(config, upsampler, TextEncoderSize())
+
+
+def starter_section() -> Section:
+    """The header's config in the form that `engine.model.config` parses."""
+    return Section(Path("starter"), "config", starter_shape().config)
+
+
+def _transformer() -> dict[str, Any]:
+    return {
+        "num_layers": 4,
+        "num_attention_heads": 6,
+        "attention_head_dim": 32,
+        "in_channels": VIDEO_LATENT_CHANNELS,
+        "out_channels": VIDEO_LATENT_CHANNELS,
+        "cross_attention_dim": 192,
+        "audio_num_attention_heads": 6,
+        "audio_attention_head_dim": 16,
+        "audio_in_channels": 128,
+        "audio_out_channels": 128,
+        "audio_cross_attention_dim": 96,
+        "caption_channels": 32,
+        "text_sequence_length": TEXT_SEQUENCE_LENGTH,
+        "rope_type": "split",
+        "frequencies_precision": "float64",
+        "positional_embedding_max_pos": [20, 2048, 2048],
+        "audio_positional_embedding_max_pos": [20],
+        "timestep_scale_multiplier": 1000,
+        "av_ca_timestep_scale_multiplier": 1000.0,
+        "apply_gated_attention": True,
+        "cross_attention_adaln": True,
+        "caption_proj_before_connector": True,
+        "caption_projection_first_linear": False,
+        "caption_proj_input_norm": False,
+        "caption_projection_second_linear": False,
+        "connector_num_attention_heads": 6,
+        "connector_attention_head_dim": 32,
+        "connector_num_layers": 1,
+        "audio_connector_num_attention_heads": 6,
+        "audio_connector_attention_head_dim": 16,
+        "connector_positional_embedding_max_pos": [4096],
+        "connector_num_learnable_registers": TEXT_SEQUENCE_LENGTH,
+        "connector_apply_gated_attention": True,
+        "connector_norm_output": True,
+    }
+
+
+def _video_vae() -> dict[str, Any]:
+    """Narrow where there are many pixels; most of the decoder's depth at an eighth of the picture's size."""
+    res = ["res_x", {"num_layers": 1}]
+    return {
+        "_class_name": "CausalVideoAutoencoder",
+        "latent_channels": VIDEO_LATENT_CHANNELS,
+        "encoder_first_channels": 32,
+        "patch_size": 4,
+        "encoder_blocks": [
+            res,
+            ["compress_space_res", {"multiplier": 2}],
+            ["compress_time_res", {"multiplier": 1}],
+            res,
+            ["compress_all_res", {"multiplier": 2}],
+            ["compress_all_res", {"multiplier": 1}],
+        ],
+        "decoder_blocks": [
+            res,
+            ["compress_space", {"multiplier": 1}],
+            res,
+            ["compress_time", {"multiplier": 1}],
+            res,
+            ["compress_time", {"multiplier": 1}],
+            ["compress_space", {"multiplier": 1}],
+            res,
+            ["compress_time", {"multiplier": 1}],
+            ["compress_space", {"multiplier": 2}],
+            res,
+        ],
+        "decoder_base_channels": 32,
+        "norm_layer": "pixel_norm",
+        "latent_log_var": "uniform",
+        "causal_decoder": False,
+        "timestep_conditioning": False,
+        "spatial_padding_mode": "zeros",
+    }
+
+
+def _audio_vae() -> dict[str, Any]:
+    return {
+        "model": {
+            "params": {
+                "sampling_rate": 16000,
+                "ddconfig": {
+                    "ch": 32,
+                    "ch_mult": [1],
+                    "num_res_blocks": 1,
+                    "z_channels": 2,
+                    "double_z": True,
+                    "in_channels": 2,
+                    "out_ch": 2,
+                    "mel_bins": 64,
+                    "attn_resolutions": [],
+                    "mid_block_add_attention": False,
+                    "norm_type": "pixel",
+                    "causality_axis": "height",
+                },
+            }
+        },
+        "preprocessing": {
+            "stft": {"filter_length": 1024, "win_length": 1024, "hop_length": 640},
+            "mel": {"n_mel_channels": 64, "mel_fmin": 0, "mel_fmax": 8000},
+        },
+    }
+
+
+def _vocoder() -> dict[str, Any]:
+    generator = {
+        "resblock": "AMP1",
+        "activation": "snakebeta",
+        "stereo": True,
+        "use_bias_at_final": False,
+        "use_tanh_at_final": False,
+    }
+    return {
+        "vocoder": {
+            **generator,
+            "upsample_initial_channel": 192,
+            "upsample_rates": [1, 16, 10, 4],  # the first stage reads amplitudes: see `harmonic`
+            "upsample_kernel_sizes": [3, 40, 20, 8],
+            "resblock_kernel_sizes": [3],
+            "resblock_dilation_sizes": [[1, 3]],
+        },
+        # The toy world has nothing above 8 kHz but traces: a small generator suffices.
+        "bwe": {
+            **generator,
+            "apply_final_activation": False,
+            "upsample_initial_channel": 32,
+            "upsample_rates": [8, 6, 5],
+            "upsample_kernel_sizes": [16, 12, 11],
+            "resblock_kernel_sizes": [3],
+            "resblock_dilation_sizes": [[1, 3]],
+            "input_sampling_rate": 16000,
+            "output_sampling_rate": 48000,
+            "num_mels": 32,
+            "hop_length": 80,
+            "n_fft": 128,  # the Fourier basis is stored in the file, twice: a window of 512 would take 1 MB of it
+            "win_size": 128,
+        },
+    }
