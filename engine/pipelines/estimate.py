@@ -43,6 +43,7 @@ class Estimate:
     """Predicted cost of a plan."""
 
     peak_device_bytes: int
+    together_bytes: int  # the peak if every part of the model stayed loaded
     peak_ram_bytes: int
     ram_free_bytes: int
     stage_seconds: Mapping[str, float]  # by stage, in order: text, each denoising stage, decode
@@ -114,9 +115,12 @@ def estimate(
         return sum(model.parameters.get(part, 0) for part in parts) * element
 
     peaks = [weights("text_encoder"), weights("text")]
+    most_activations = _decode_bytes(model, size, frames, element)
     seconds = {"text": 2 * model.parameters.get("text_encoder", 0) * model.text_tokens / speed.denoise}
     for workload in workloads:
-        peaks.append(weights("transformer") + activation_bytes(model, workload, element))
+        activations = activation_bytes(model, workload, element)
+        most_activations = max(most_activations, activations)
+        peaks.append(weights("transformer") + activations)
         seconds[workload.name] = stage_operations(model, workload) / speed.denoise
     peaks.append(weights("video_decoder") + _decode_bytes(model, size, frames, element))
     seconds["decode"] = decode_operations(model, size, frames, has_sound=has_sound) / speed.decode
@@ -124,6 +128,7 @@ def estimate(
     on_cpu = device.kind == "cpu"
     return Estimate(
         peak_device_bytes=peak + (_FRAMEWORK_BYTES if on_cpu else 0),
+        together_bytes=weights(*model.parameters) + most_activations + (_FRAMEWORK_BYTES if on_cpu else 0),
         # On a GPU, weights pass through main memory tensor by tensor.
         peak_ram_bytes=(peak if on_cpu else 0) + _FRAMEWORK_BYTES,
         ram_free_bytes=machine.ram_free_bytes,

@@ -29,6 +29,7 @@ TRAINED_SECONDS = 20.0
 MAX_PIXELS_PER_SIDE = 4096
 MAX_PROMPT_CHARACTERS = 10_000  # the text encoder reads 1024 tokens, some 5,000 characters of prose
 MAX_STEPS = 200
+_ROOM_TO_STAY = 0.7  # of the free memory; the rest is for other programs and for what the estimate misses
 OUT_OF_SIGHT = "low quality, blurry, overexposed, flicker, compression artefacts, burnt-in subtitles, watermark, logo"
 DEFAULT_NEGATIVE_PROMPT = (
     f"{OUT_OF_SIGHT}, deformed face, extra fingers, melting limbs, jitter, frozen picture, sudden cut, fade to black, "
@@ -90,6 +91,11 @@ class Plan:
     @property
     def fits(self) -> bool:
         return self.light != "red"
+
+    @property
+    def keeps_everything(self) -> bool:
+        """Whether every part of the model may stay loaded, for the next stage and the next run."""
+        return self.estimate.together_bytes <= _ROOM_TO_STAY * self.device.free_bytes
 
     @property
     def light(self) -> Light:
@@ -191,6 +197,8 @@ def plan(
         choices=tuple(decisions.choices),
         warnings=tuple(decisions.warnings),
     )
+    value, why = ("all parts", "together they fit") if result.keeps_everything else ("one part at a time", "to fit")
+    result = replace(result, choices=(*result.choices, Choice("loaded", value, why)))
     if not result.fits:
         warning = f"This needs more memory than {device.name or device.torch_name} has free; it may fail."
         result = replace(result, warnings=(*result.warnings, warning))

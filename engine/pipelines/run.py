@@ -60,7 +60,8 @@ def run(
     """Make the clip of a request; the last event is `Finished`.
 
     `output` decides the container (.mp4, .mov, .mkv; .wav for the sound alone) and defaults to a new name in the data
-    folder. With a `store` of the caller's, what is loaded stays for the next run. Raises EngineError.
+    folder. With a `store` of the caller's, what is loaded stays for the next run where there is room for it. Raises
+    EngineError.
     """
     plan = make_plan(request)
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
@@ -159,7 +160,7 @@ class _Run:
         driving = yield from self._encode_driving_sound()
         preview = yield from self._preview_map()
         video, audio = yield from self._denoise(positive, negative, driving, preview)
-        self.store.release(Role.TRANSFORMER, Role.UPSAMPLER)
+        self._release(Role.TRANSFORMER, Role.UPSAMPLER)
         # A clip that follows a sound keeps that sound, not what the model would make of it.
         sound = driving.sound if driving is not None else (yield from self._decode_sound(audio))
         yield from self._write(video, sound)
@@ -176,7 +177,8 @@ class _Run:
         if needs_negative:
             prompts.append(self.request.negative_prompt or "")
         contexts, dropped = stages.encode_prompts(self.store, self.plan, prompts)
-        self.store.release_text()
+        if not self.plan.keeps_everything:
+            self.store.release_text()
         if dropped[0]:
             yield Notice("prompt_cut", f"The model reads {self.plan.model.text_tokens} tokens; {dropped[0]} were cut.")
         self.clock.add("text", time.perf_counter() - began)
@@ -191,7 +193,7 @@ class _Run:
         sound = stages.driving_sound(self.request.audio, self.plan.duration_s)
         num_tokens = stages.latent_grid(self.plan.model).audio_tokens(self.plan.frames, self.plan.frame_rate.value)
         tokens = stages.encode_sound(self.store, sound, self.plan.model.audio_vae, num_tokens)
-        self.store.release(Role.AUDIO_ENCODER)
+        self._release(Role.AUDIO_ENCODER)
         self.clock.add("references", time.perf_counter() - began)
         return _DrivingSound(sound, tokens)
 
@@ -216,7 +218,7 @@ class _Run:
             video_state = stages.video_stream(self.store, self.plan, stage, video, ic_lora)
             driving_tokens = None if driving is None else driving.tokens
             audio_state = stages.audio_stream(self.store, self.plan, stage, audio, driving_tokens)
-            self.store.release(Role.VIDEO_ENCODER)
+            self._release(Role.VIDEO_ENCODER)
             denoiser = Denoiser(
                 cast("Transformer", self.store.module(Role.TRANSFORMER)),
                 video_state,
@@ -284,7 +286,7 @@ class _Run:
         for piece in stages.decode_sound(self.store, self.plan, audio):
             pieces.append(piece)
             yield self._progress("decode", len(pieces), 0)
-        self.store.release(Role.AUDIO_DECODER, Role.VOCODER)
+        self._release(Role.AUDIO_DECODER, Role.VOCODER)
         self.clock.add("decode_sound", time.perf_counter() - began)
         return SoundClip(np.concatenate(pieces, axis=1), self.plan.model.vocoder.output_rate)
 
@@ -323,6 +325,11 @@ class _Run:
         name = stage or ("decode" if phase in {"decode", "write"} else phase)
         fraction = self.clock.fraction(name, part)
         return Progress(phase, stage, step, num_steps, fraction, self.clock.eta_s(fraction))
+
+    def _release(self, *roles: Role) -> None:
+        """Give back what this run is done with, unless there is room for it to wait for the next one."""
+        if not self.plan.keeps_everything:
+            self.store.release(*roles)
 
     def _memory(self) -> MemoryReading:
         is_cuda = self.plan.device.kind == "cuda"

@@ -50,6 +50,10 @@ class ModelStore:
     def placement(self) -> Placement:
         return self._current()[1]
 
+    @property
+    def loaded_roles(self) -> frozenset[Role]:
+        return frozenset(self._modules)
+
     def module(self, role: Role) -> nn.Module:
         """A component, loaded if it is not. Raises CheckpointError."""
         if role not in self._modules:
