@@ -348,7 +348,7 @@ def _distilled_strengths(request: GenerationRequest, model: ModelFacts) -> tuple
         raise RequestError(
             "preset",
             f"The preset '{preset.value}' needs the distilled LoRA, which '{model.name}' lacks.",
-            remedy="Put its file beside the checkpoint. Weights that are distilled themselves say so in their file's name.",
+            remedy="Put its file beside the checkpoint. Distilled weights must say 'distilled' in their file's name.",
         )
     return strengths
 
