@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors.torch import save_file
@@ -56,9 +56,75 @@ class ModelShape:
     text_encoder: TextEncoderSize
 
 
+# What the header of every LTX-2.3 model says, whatever its size.
+TRANSFORMER_OF_2_3: Final[Mapping[str, Any]] = {
+    "rope_type": "split",
+    "frequencies_precision": "float64",
+    "positional_embedding_max_pos": [20, 2048, 2048],
+    "audio_positional_embedding_max_pos": [20],
+    "timestep_scale_multiplier": 1000,
+    "av_ca_timestep_scale_multiplier": 1000.0,
+    "apply_gated_attention": True,
+    "cross_attention_adaln": True,
+    "caption_proj_before_connector": True,
+    "caption_projection_first_linear": False,
+    "caption_proj_input_norm": False,
+    "caption_projection_second_linear": False,
+    "connector_positional_embedding_max_pos": [4096],
+    "connector_apply_gated_attention": True,
+    "connector_norm_output": True,
+}
+VIDEO_VAE_OF_2_3: Final[Mapping[str, Any]] = {
+    "_class_name": "CausalVideoAutoencoder",
+    "patch_size": 4,
+    "norm_layer": "pixel_norm",
+    "latent_log_var": "uniform",
+    "causal_decoder": False,
+    "timestep_conditioning": False,
+    "spatial_padding_mode": "zeros",
+}
+AUDIO_NETWORK_OF_2_3: Final[Mapping[str, Any]] = {
+    "double_z": True,
+    "in_channels": 2,
+    "out_ch": 2,
+    "mel_bins": 64,
+    "attn_resolutions": [],
+    "mid_block_add_attention": False,
+    "norm_type": "pixel",
+    "causality_axis": "height",
+}
+GENERATOR_OF_2_3: Final[Mapping[str, Any]] = {
+    "resblock": "AMP1",
+    "activation": "snakebeta",
+    "stereo": True,
+    "use_bias_at_final": False,
+    "use_tanh_at_final": False,
+}
+UPSAMPLER_X2: Final[Mapping[str, Any]] = {
+    "_class_name": "LatentUpsampler",
+    "dims": 3,
+    "spatial_upsample": True,
+    "temporal_upsample": False,
+    "rational_resampler": False,
+    "spatial_scale": 2.0,
+}
+
+
+def audio_vae_config(network: Mapping[str, Any], *, hop_length: int) -> dict[str, Any]:
+    """The header's `audio_vae` for a network over 64 mels of 16 kHz sound, a frame every `hop_length` samples."""
+    return {
+        "model": {"params": {"sampling_rate": 16000, "ddconfig": {**AUDIO_NETWORK_OF_2_3, **network}}},
+        "preprocessing": {
+            "stft": {"filter_length": 1024, "win_length": 1024, "hop_length": hop_length},
+            "mel": {"n_mel_channels": 64, "mel_fmin": 0, "mel_fmax": 8000},
+        },
+    }
+
+
 def small_shape() -> ModelShape:
     """The smallest model that still has every part of LTX-2.3: about 1.4 million weights."""
     transformer = {
+        **TRANSFORMER_OF_2_3,
         "num_layers": 2,
         "num_attention_heads": 2,
         "attention_head_dim": 32,
@@ -72,33 +138,17 @@ def small_shape() -> ModelShape:
         "audio_cross_attention_dim": 32,
         "caption_channels": 32,
         "text_sequence_length": 128,
-        "rope_type": "split",
-        "frequencies_precision": "float64",
-        "positional_embedding_max_pos": [20, 2048, 2048],
-        "audio_positional_embedding_max_pos": [20],
-        "timestep_scale_multiplier": 1000,
-        "av_ca_timestep_scale_multiplier": 1000.0,
-        "apply_gated_attention": True,
-        "cross_attention_adaln": True,
-        "caption_proj_before_connector": True,
-        "caption_projection_first_linear": False,
-        "caption_proj_input_norm": False,
-        "caption_projection_second_linear": False,
         "connector_num_attention_heads": 2,
         "connector_attention_head_dim": 32,
         "connector_num_layers": 1,
         "audio_connector_num_attention_heads": 2,
         "audio_connector_attention_head_dim": 16,
-        "connector_positional_embedding_max_pos": [4096],
         "connector_num_learnable_registers": 128,
-        "connector_apply_gated_attention": True,
-        "connector_norm_output": True,
     }
     res = ["res_x", {"num_layers": 1}]
     vae = {
-        "_class_name": "CausalVideoAutoencoder",
+        **VIDEO_VAE_OF_2_3,
         "latent_channels": 16,
-        "patch_size": 4,
         "encoder_blocks": [
             res,
             ["compress_space_res", {"multiplier": 2}],
@@ -122,43 +172,11 @@ def small_shape() -> ModelShape:
             res,
         ],
         "decoder_base_channels": 8,
-        "norm_layer": "pixel_norm",
-        "latent_log_var": "uniform",
-        "causal_decoder": False,
-        "timestep_conditioning": False,
-        "spatial_padding_mode": "zeros",
     }
-    audio_vae = {
-        "model": {
-            "params": {
-                "sampling_rate": 16000,
-                "ddconfig": {
-                    "ch": 16,
-                    "ch_mult": [1, 2, 4],
-                    "num_res_blocks": 1,
-                    "z_channels": 2,
-                    "double_z": True,
-                    "in_channels": 2,
-                    "out_ch": 2,
-                    "mel_bins": 64,
-                    "attn_resolutions": [],
-                    "mid_block_add_attention": False,
-                    "norm_type": "pixel",
-                    "causality_axis": "height",
-                },
-            }
-        },
-        "preprocessing": {
-            "stft": {"filter_length": 1024, "win_length": 1024, "hop_length": 160},
-            "mel": {"n_mel_channels": 64, "mel_fmin": 0, "mel_fmax": 8000},
-        },
-    }
+    audio_network = {"ch": 16, "ch_mult": [1, 2, 4], "num_res_blocks": 1, "z_channels": 2}
+    audio_vae = audio_vae_config(audio_network, hop_length=160)
     generator = {
-        "resblock": "AMP1",
-        "activation": "snakebeta",
-        "stereo": True,
-        "use_bias_at_final": False,
-        "use_tanh_at_final": False,
+        **GENERATOR_OF_2_3,
         "resblock_kernel_sizes": [3, 7, 11],
         "resblock_dilation_sizes": [[1, 3, 5], [1, 3, 5], [1, 3, 5]],
     }
@@ -183,17 +201,7 @@ def small_shape() -> ModelShape:
             "win_size": 512,
         },
     }
-    upsampler = {
-        "_class_name": "LatentUpsampler",
-        "in_channels": 16,
-        "mid_channels": 32,
-        "num_blocks_per_stage": 1,
-        "dims": 3,
-        "spatial_upsample": True,
-        "temporal_upsample": False,
-        "rational_resampler": False,
-        "spatial_scale": 2.0,
-    }
+    upsampler = {**UPSAMPLER_X2, "in_channels": 16, "mid_channels": 32, "num_blocks_per_stage": 1}
     config = {"transformer": transformer, "vae": vae, "audio_vae": audio_vae, "vocoder": vocoder}
     return ModelShape(config, upsampler, TextEncoderSize())
 

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.model.header import Section
-from engine.training.blank import ModelShape, TextEncoderSize
+from engine.training.blank import (
+    GENERATOR_OF_2_3,
+    TRANSFORMER_OF_2_3,
+    UPSAMPLER_X2,
+    VIDEO_VAE_OF_2_3,
+    ModelShape,
+    TextEncoderSize,
+    audio_vae_config,
+)
 
 TEXT_SEQUENCE_LENGTH: Final = 128
 VIDEO_LATENT_CHANNELS: Final = 48
@@ -25,22 +33,18 @@ VIDEO_LATENT_CHANNELS: Final = 48
 
 def starter_shape() -> ModelShape:
     """Configs of the single file and of the upsampler, and the size of the text encoder."""
+    audio_network = {"ch": 32, "ch_mult": [1], "num_res_blocks": 1, "z_channels": 2}
     config = {
         "transformer": _transformer(),
         "vae": _video_vae(),
-        "audio_vae": _audio_vae(),
+        "audio_vae": audio_vae_config(audio_network, hop_length=640),
         "vocoder": _vocoder(),
     }
     upsampler = {
-        "_class_name": "LatentUpsampler",
+        **UPSAMPLER_X2,
         "in_channels": VIDEO_LATENT_CHANNELS,
         "mid_channels": 64,
         "num_blocks_per_stage": 1,
-        "dims": 3,
-        "spatial_upsample": True,
-        "temporal_upsample": False,
-        "rational_resampler": False,
-        "spatial_scale": 2.0,
     }
     return ModelShape(config, upsampler, TextEncoderSize())
 
@@ -52,6 +56,7 @@ def starter_section() -> Section:
 
 def _transformer() -> dict[str, Any]:
     return {
+        **TRANSFORMER_OF_2_3,
         "num_layers": 4,
         "num_attention_heads": 6,
         "attention_head_dim": 32,
@@ -65,27 +70,12 @@ def _transformer() -> dict[str, Any]:
         "audio_cross_attention_dim": 96,
         "caption_channels": 32,
         "text_sequence_length": TEXT_SEQUENCE_LENGTH,
-        "rope_type": "split",
-        "frequencies_precision": "float64",
-        "positional_embedding_max_pos": [20, 2048, 2048],
-        "audio_positional_embedding_max_pos": [20],
-        "timestep_scale_multiplier": 1000,
-        "av_ca_timestep_scale_multiplier": 1000.0,
-        "apply_gated_attention": True,
-        "cross_attention_adaln": True,
-        "caption_proj_before_connector": True,
-        "caption_projection_first_linear": False,
-        "caption_proj_input_norm": False,
-        "caption_projection_second_linear": False,
         "connector_num_attention_heads": 6,
         "connector_attention_head_dim": 32,
         "connector_num_layers": 1,
         "audio_connector_num_attention_heads": 6,
         "audio_connector_attention_head_dim": 16,
-        "connector_positional_embedding_max_pos": [4096],
         "connector_num_learnable_registers": TEXT_SEQUENCE_LENGTH,
-        "connector_apply_gated_attention": True,
-        "connector_norm_output": True,
     }
 
 
@@ -93,10 +83,9 @@ def _video_vae() -> dict[str, Any]:
     """Narrow where there are many pixels; most of the decoder's depth at an eighth of the picture's size."""
     res = ["res_x", {"num_layers": 1}]
     return {
-        "_class_name": "CausalVideoAutoencoder",
+        **VIDEO_VAE_OF_2_3,
         "latent_channels": VIDEO_LATENT_CHANNELS,
         "encoder_first_channels": 32,
-        "patch_size": 4,
         "encoder_blocks": [
             res,
             ["compress_space_res", {"multiplier": 2}],
@@ -119,53 +108,13 @@ def _video_vae() -> dict[str, Any]:
             res,
         ],
         "decoder_base_channels": 32,
-        "norm_layer": "pixel_norm",
-        "latent_log_var": "uniform",
-        "causal_decoder": False,
-        "timestep_conditioning": False,
-        "spatial_padding_mode": "zeros",
-    }
-
-
-def _audio_vae() -> dict[str, Any]:
-    return {
-        "model": {
-            "params": {
-                "sampling_rate": 16000,
-                "ddconfig": {
-                    "ch": 32,
-                    "ch_mult": [1],
-                    "num_res_blocks": 1,
-                    "z_channels": 2,
-                    "double_z": True,
-                    "in_channels": 2,
-                    "out_ch": 2,
-                    "mel_bins": 64,
-                    "attn_resolutions": [],
-                    "mid_block_add_attention": False,
-                    "norm_type": "pixel",
-                    "causality_axis": "height",
-                },
-            }
-        },
-        "preprocessing": {
-            "stft": {"filter_length": 1024, "win_length": 1024, "hop_length": 640},
-            "mel": {"n_mel_channels": 64, "mel_fmin": 0, "mel_fmax": 8000},
-        },
     }
 
 
 def _vocoder() -> dict[str, Any]:
-    generator = {
-        "resblock": "AMP1",
-        "activation": "snakebeta",
-        "stereo": True,
-        "use_bias_at_final": False,
-        "use_tanh_at_final": False,
-    }
     return {
         "vocoder": {
-            **generator,
+            **GENERATOR_OF_2_3,
             "upsample_initial_channel": 192,
             "upsample_rates": [1, 16, 10, 4],  # the first stage reads amplitudes: see `harmonic`
             "upsample_kernel_sizes": [3, 40, 20, 8],
@@ -174,7 +123,7 @@ def _vocoder() -> dict[str, Any]:
         },
         # The toy world has nothing above 8 kHz but traces: a small generator suffices.
         "bwe": {
-            **generator,
+            **GENERATOR_OF_2_3,
             "apply_final_activation": False,
             "upsample_initial_channel": 32,
             "upsample_rates": [8, 6, 5],
