@@ -17,7 +17,6 @@ from typing import NamedTuple, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.errors import OutOfMemory
@@ -43,6 +42,7 @@ from engine.sampling.latents import AVLatents, CounterNoise, NoiseSource, Refere
 from engine.weights.catalog import ModelFiles
 from engine.weights.keymap import Role
 from engine.weights.store import ModelStore, Placement
+from engine.weights.writing import write_tensors
 
 logger = logging.getLogger("engine.run")
 
@@ -86,7 +86,8 @@ def run(
 
 def _default_output(seed: int) -> Path:
     folder = data_folder() / "clips"
-    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # `check_writable` says it better
+        folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}.mp4"
 
 
@@ -350,16 +351,12 @@ class _Run:
         tensors = {"video": video.contiguous().cpu()}
         if audio is not None:
             tensors["audio"] = audio.contiguous().cpu()
-        path = self.folder / f"{stage.name}.safetensors"
-        partial = path.with_suffix(".part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, partial, {METADATA_KEY: json.dumps(self.request.to_dict())})
-            partial.replace(path)
+            metadata = {METADATA_KEY: json.dumps(self.request.to_dict())}
+            write_tensors(self.folder / f"{stage.name}.safetensors", tensors, metadata)
             _forget_old_runs(self.folder.parent)
-        except (OSError, RuntimeError) as error:  # safetensors reports a full disk as its own RuntimeError
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+        except OSError as error:
             logger.warning("latents of stage %s were not saved: %s", stage.name, error)
             yield Notice("latents_not_saved", f"The latents of this stage could not be saved: {error}")
 

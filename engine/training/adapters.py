@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from engine.weights.writing import write_tensors
 
 PREFIX = "diffusion_model."  # what stands before a layer's name in official LoRA files
 
@@ -65,6 +66,4 @@ class TrainableLora(nn.Module):
             tensors[f"{PREFIX}{name}.lora_A.weight"] = down.detach().to("cpu", torch.bfloat16).contiguous()
             tensors[f"{PREFIX}{name}.lora_B.weight"] = up.detach().to("cpu", torch.bfloat16).contiguous()
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        save_file(tensors, partial, {"format": "pt", **(metadata or {})})
-        partial.replace(path)
+        write_tensors(path, tensors, {"format": "pt", **(metadata or {})})

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from engine.model import config as configs
@@ -23,6 +22,7 @@ from engine.model.upsampler import LatentUpsampler
 from engine.model.video_vae import VideoDecoder, VideoEncoder
 from engine.model.vocoder import Vocoder
 from engine.weights.keymap import RULES, STATISTICS, Role
+from engine.weights.writing import write_tensors
 
 MODEL_VERSION = "2.3.0"
 CHECKPOINT_NAME = "untrained.safetensors"
@@ -219,9 +219,9 @@ def make_model(folder: Path, shape: ModelShape, *, seed: int = 0) -> Path:
         root = Section(folder / UPSAMPLER_NAME, "config", shape.upsampler)
         upsampler = LatentUpsampler(configs.parse_upsampler(root))
         metadata = {"config": json.dumps(shape.upsampler)}
-        save_file(_stored(upsampler.state_dict()), folder / UPSAMPLER_NAME, metadata)
+        write_tensors(folder / UPSAMPLER_NAME, _stored(upsampler.state_dict()), metadata)
         transformer = modules[Role.TRANSFORMER]
-        save_file(_stored(_neutral_lora(transformer, rank=4)), folder / LORA_NAME, {"format": "pt"})
+        write_tensors(folder / LORA_NAME, _stored(_neutral_lora(transformer, rank=4)), {"format": "pt"})
         make_text_encoder(folder / TEXT_ENCODER_FOLDER, shape.text_encoder)
     return folder / CHECKPOINT_NAME
 
@@ -260,9 +260,7 @@ def save_checkpoint(path: Path, modules: Mapping[Role, nn.Module], config: Mappi
         for key, tensor in module.state_dict().items():
             prefix = rule.root if key.startswith(STATISTICS) else rule.root + rule.inner
             tensors[prefix + key] = tensor
-    partial = path.with_suffix(".part")
-    save_file(_stored(tensors), partial, {"config": json.dumps(config), "model_version": MODEL_VERSION})
-    partial.replace(path)
+    write_tensors(path, _stored(tensors), {"config": json.dumps(config), "model_version": MODEL_VERSION})
 
 
 def make_text_encoder(folder: Path, size: TextEncoderSize) -> None:
@@ -297,7 +295,7 @@ def save_text_encoder(folder: Path, model: nn.Module, tokenizer: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model.config.save_pretrained(folder)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue] - a Gemma-3
     tensors = {f"model.{name}": tensor.cpu() for name, tensor in model.state_dict().items()}
-    save_file(_stored(tensors), folder / "model.safetensors", {"format": "pt"})
+    write_tensors(folder / "model.safetensors", _stored(tensors), {"format": "pt"})
     tokenizer.save_pretrained(folder)
 
 

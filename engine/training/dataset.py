@@ -27,7 +27,7 @@ from zlib import crc32
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import CheckpointError
@@ -36,6 +36,7 @@ from engine.training.encoding import ClipEncoder, RenderedClip, render_clip
 from engine.training.split import training_scene
 from engine.types import Size
 from engine.weights.checkpoint import Checkpoint
+from engine.weights.writing import write_tensors
 
 logger = logging.getLogger("engine.training")
 
@@ -133,10 +134,8 @@ def _write_shard(path: Path, encoder: ClipEncoder, clips: Iterable[RenderedClip]
         tensors["still_frames"].append(torch.tensor([clip.still_frames for clip in together]))
         prompts += [clip.prompts for clip in together]
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
     metadata = {"fingerprint": fingerprint, "prompts": json.dumps(prompts)}
-    save_file({name: torch.cat(pieces).contiguous() for name, pieces in tensors.items()}, partial, metadata)
-    partial.replace(path)
+    write_tensors(path, {name: torch.cat(pieces).contiguous() for name, pieces in tensors.items()}, metadata)
 
 
 def _batches(clips: Iterable[RenderedClip], size: int) -> Iterator[list[RenderedClip]]:

@@ -15,7 +15,6 @@ from typing import Any, Final, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.model.config import parse_upsampler
@@ -30,6 +29,7 @@ from engine.training.starter import starter_shape
 from engine.weights.checkpoint import Checkpoint
 from engine.weights.components import load
 from engine.weights.keymap import Role
+from engine.weights.writing import write_tensors
 
 UPSAMPLER_NAME: Final = "spatial-upscaler-x2.safetensors"
 
@@ -85,10 +85,8 @@ def train_upsampler(
         return F.mse_loss(made, full.to(device))
 
     train(network, loss_of_step, recipe, state_path=folder / "training.pt", on_step=on_step)
-    partial = path.with_suffix(".part")
     weights = {name: tensor.to("cpu", torch.bfloat16).contiguous() for name, tensor in network.state_dict().items()}
-    save_file(weights, partial, {"config": json.dumps(config)})
-    partial.replace(path)
+    write_tensors(path, weights, {"config": json.dumps(config)})
     return path
 
 

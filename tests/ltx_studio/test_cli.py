@@ -92,6 +92,20 @@ def test_without_a_trained_model_the_clip_is_made_untrained_and_that_is_said(
     assert "untrained" in capsys.readouterr().err
 
 
+def test_a_data_folder_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv("LTX_STUDIO_HOME", str(tmp_path / "a file" / "home"))
+
+    assert run_command_line(["generate", "a ball", "-o", str(tmp_path / "clip.mp4"), *SMALL]) == 2
+
+    error = capsys.readouterr().err
+    assert "cannot be written" in error
+    assert "LTX_STUDIO_HOME" in error
+    assert [item.name for item in tmp_path.iterdir()] == ["a file"]
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 

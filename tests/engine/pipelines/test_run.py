@@ -319,6 +319,18 @@ def test_a_destination_that_cannot_be_written_is_said_before_anything_runs(small
         next(iter(run(small_request, Path("/nowhere/clip.mp4"))))
 
 
+def test_a_data_folder_that_cannot_be_written_costs_the_latents_and_not_the_clip(
+    small_request: GenerationRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv("LTX_STUDIO_HOME", str(tmp_path / "a file"))
+
+    events = make(small_request, tmp_path / "clip.mp4")
+
+    assert "latents_not_saved" in [event.code for event in events if isinstance(event, Notice)]
+    assert probe_clip(tmp_path / "clip.mp4").frames == FRAMES
+
+
 def test_a_second_run_on_a_warm_store_loads_nothing_and_makes_the_same_latents(
     small_request: GenerationRequest, tmp_path: Path
 ) -> None:
