@@ -334,10 +334,6 @@ class AudioVaeConfig:
     def token_channels(self) -> int:
         return self.latent_channels * self.latent_mels
 
-    @property
-    def latents_per_second(self) -> float:
-        return self.sample_rate / self.hop_length / self.downsampling
-
 
 def parse_audio_vae(root: Section) -> AudioVaeConfig:
     """Read `config.audio_vae`. Raises CheckpointError."""

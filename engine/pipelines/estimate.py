@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from engine.folders import cache_folder
 from engine.hardware import Device, Machine
+from engine.model.tiles import choose_tiling
 from engine.pipelines.facts import ModelFacts
 from engine.types import Size, latent_frame_count
 
@@ -24,8 +25,6 @@ _FRAMEWORK_BYTES = 600 * 2**20  # torch, its kernels and Python itself
 _LIVE_HIDDEN_TENSORS = 12
 # Largest decoder tensors alive at once: input, padded copy, output, and the blend buffer.
 _LIVE_DECODER_TENSORS = 5
-TILE_PIXELS = 768 * 768
-TILE_FRAMES = 80
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,9 @@ def activation_bytes(model: ModelFacts, workload: Workload, element: int) -> int
 
 def _decode_bytes(model: ModelFacts, size: Size, frames: int, element: int) -> int:
     """The widest tensors of one tile, and the picture it is blended into."""
-    tile_pixels = min(size.width * size.height, TILE_PIXELS)
-    tile_frames = min(frames, TILE_FRAMES)
+    tiling = choose_tiling(size)
+    tile_pixels = min(size.width, tiling.width) * min(size.height, tiling.height)
+    tile_frames = min(frames, tiling.frames)
     vae = model.video_vae
     widest = vae.decoder_width * tile_frames * tile_pixels // vae.patch_size**2
     picture = 3 * tile_frames * size.width * size.height * 4

@@ -163,6 +163,12 @@ def plan(
     size = stages[-1].size
     images = tuple(_placed(image, frames) for image in request.images)
     _check_guidance(request)
+    if request.silent and request.audio is not None:
+        raise RequestError(
+            "audio",
+            "A silent clip cannot follow a sound.",
+            remedy="Leave out either the sound or the wish for silence.",
+        )
     resolved = replace(
         request,
         negative_prompt=DEFAULT_NEGATIVE_PROMPT if request.negative_prompt is None else request.negative_prompt,

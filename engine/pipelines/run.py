@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.errors import OutOfMemory
+from engine.errors import OutOfMemory, RequestError
 from engine.events import Event, Finished, MemoryReading, Notice, Phase, Preview, Progress, Result, Started
 from engine.folders import data_folder, runs_folder
 from engine.hardware import process_memory_bytes
@@ -67,6 +67,12 @@ def run(
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
     path = Path(output) if output is not None else _default_output(seed)
     check_writable(path)
+    if request.silent and path.suffix.lower() not in CLIP_FORMATS:
+        raise RequestError(
+            "output",
+            f"{path.name} holds sound alone, and this clip is to be silent.",
+            remedy="Name a clip, such as .mp4.",
+        )
     files = stages.require_files(plan)
     stages.check_references(plan)
     job = _Run(plan, files, seed, path, store or ModelStore())
@@ -295,7 +301,7 @@ class _Run:
         began = time.perf_counter()
         if self.path.suffix.lower() not in CLIP_FORMATS:
             yield self._progress("write", 0, 1)
-            assert sound is not None, "a request without sound has no .wav output"
+            assert sound is not None, "run() refuses a silent request for a sound file"
             write_wav(self.path, sound.samples, sound.sample_rate)
             return
         decoder = cast("VideoDecoder", self.store.module(Role.VIDEO_DECODER))

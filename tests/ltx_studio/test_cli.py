@@ -127,12 +127,13 @@ def test_a_data_folder_that_cannot_be_written_is_said(
         (["--model", "missing/model.safetensors"], 3, "does not exist"),
         (["--image", "missing.png"], 2, "no such file"),
         (["--image", "missing.png@99"], 2, "frame 99"),
-        (["--audio", "missing.wav"], 2, "no such file"),
         (["--lora", "missing.safetensors:0.5"], 3, "does not exist"),
         (["--reference-video", "missing.mp4"], 2, "no such file"),
         (["--device", "cuda:9"], 2, "no device 'cuda:9'"),
         (["-o", "/nowhere/clip.mp4"], 2, "/nowhere"),
         (["-o", "clip.gif"], 2, ".gif"),
+        (["-o", "sound.wav"], 2, "is to be silent"),
+        (["--audio", "voice.wav"], 2, "cannot follow a sound"),
         (["-o", "."], 2, ""),
     ],
 )
@@ -158,6 +159,18 @@ def test_a_mistake_ends_in_a_sentence_and_an_exit_code(
     assert words in error
     assert error.startswith("ltx-studio: ")
     assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_sound_to_follow_is_said(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audible = [item for item in SMALL if item != "--silent"]
+    line = ["generate", "a ball", "--model", str(tiny_model), "-o", str(tmp_path / "clip.mp4"), *audible]
+
+    assert run_command_line([*line, "--audio", str(tmp_path / "missing.wav")]) == 2
+
+    assert "no such file" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

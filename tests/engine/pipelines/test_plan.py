@@ -118,6 +118,7 @@ def test_an_image_at_a_negative_frame_counts_from_the_end() -> None:
         ({"device": "cuda:7"}, "device"),
         ({"model": "ltx-9"}, "model"),
         ({"images": (ImageReference(Path("a.png"), 500),)}, "images"),
+        ({"silent": True, "audio": Path("voice.wav")}, "audio"),
         ({"images": (ImageReference(Path("a.png"), 0, 1.5),)}, "images"),
     ],
 )
