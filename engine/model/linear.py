@@ -6,6 +6,7 @@ oneDNN, in the same PyTorch, does LTX-2.3's shapes 2.2 times as fast on an AMD E
 itself; for fp32 only through the operator that its compiler emits, which has no gradient.
 """
 
+import torch.nn.functional as F
 from torch import Tensor, is_grad_enabled, nn, ops
 from torch import float32 as fp32
 from torch.backends import mkldnn  # PyTorch's old name of oneDNN
@@ -13,15 +14,19 @@ from torch.backends import mkldnn  # PyTorch's old name of oneDNN
 _HAS_ONEDNN = mkldnn.is_available() and hasattr(ops.mkldnn, "_linear_pointwise")
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x W' + b, by the fastest kernel that serves; contiguous."""
+    wants_gradient = is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in (x, weight, bias)
+    )
+    is_fp32_on_cpu = weight.is_cpu and x.dtype == weight.dtype == fp32
+    if _HAS_ONEDNN and is_fp32_on_cpu and not wants_gradient and x.numel():
+        return ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return F.linear(x, weight, bias)
+
+
 class Linear(nn.Linear):
     """x W' + b; keys, shapes and initialisation of `nn.Linear`."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name nn.Linear gives it
-        weight = self.weight
-        wants_gradient = is_grad_enabled() and (
-            input.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
-        )
-        is_fp32_on_cpu = weight.is_cpu and input.dtype == weight.dtype == fp32
-        if _HAS_ONEDNN and is_fp32_on_cpu and not wants_gradient and input.numel():
-            return ops.mkldnn._linear_pointwise(input, weight, self.bias, "none", [], "")
-        return super().forward(input)
+        return linear(input, self.weight, self.bias)

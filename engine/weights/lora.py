@@ -6,12 +6,11 @@ between two stages for free, the base weights stay as they are in the file (FP8,
 leaves no rounding behind.
 
 The mechanism is a forward hook per layer: the state dict's keys do not change, a model without LoRAs runs the code it
-always ran, and any layer that behaves like `nn.Linear` can carry one.
+always ran, and any layer that behaves like `nn.Linear` can carry one, whatever its weight is stored in.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +20,8 @@ from engine.errors import CheckpointError
 from engine.weights.checkpoint import some_of
 from engine.weights.lora_file import LoraFile
 from engine.weights.reading import TensorSpec, allocate, read_into
+from engine.weights.slots import Parcel, Place, Source
+from engine.weights.streaming import BlockStream
 
 logger = logging.getLogger("engine.weights")
 
@@ -28,58 +29,66 @@ logger = logging.getLogger("engine.weights")
 class LoraHandle:
     """A LoRA on a module, until `detach`. At strength 0 the module's output is exactly the base model's."""
 
-    def __init__(self, strength: float, layers: Sequence["_Layer"], unmatched: tuple[str, ...]) -> None:
+    def __init__(self, strength: float, unmatched: tuple[str, ...]) -> None:
         self.strength = strength  # may be set at any time between two forward passes
         self.unmatched = unmatched  # layers of the LoRA that the module does not have
-        self._adapters = [_Adapter(self, layer.down, layer.up) for layer in layers]
-        self._hooks = [
-            layer.linear.register_forward_hook(adapter) for layer, adapter in zip(layers, self._adapters, strict=True)
-        ]
+        self.num_layers = 0
+        self._undo: list[Callable[[], None]] = []
 
-    @property
-    def num_layers(self) -> int:
-        return len(self._adapters)
+    def add(self, layer: nn.Linear) -> "_Adapter":
+        """Let this LoRA act on a layer, whose matrices the adapter is given."""
+        adapter = _Adapter(self)
+        self._undo.append(layer.register_forward_hook(adapter).remove)
+        self.num_layers += 1
+        return adapter
+
+    def carry(self, stream: BlockStream, index: int, parcel: Parcel) -> None:
+        """Let matrices come and go with a block. Raises CheckpointError."""
+        stream.carry(index, parcel)
+        self._undo.append(lambda: stream.drop(index, parcel))
+
+    def is_needed(self) -> bool:
+        return self.strength != 0
 
     def detach(self) -> None:
         """Take the LoRA off its module and free its matrices. Does nothing the second time."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
-        self._adapters.clear()
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A linear layer and what is added to it. R rank, I inputs, O outputs."""
-
-    linear: nn.Linear
-    down: Tensor  # (R, I)
-    up: Tensor  # (O, R)
+        for undo in self._undo:
+            undo()
+        self._undo.clear()
+        self.num_layers = 0
 
 
 class _Adapter:
-    """The forward hook of one layer."""
+    """The forward hook of one layer. R rank, I inputs, O outputs."""
 
-    def __init__(self, handle: LoraHandle, down: Tensor, up: Tensor) -> None:
+    def __init__(self, handle: LoraHandle) -> None:
         self.handle = handle
-        self.down = down
-        self.up = up
+        self.down: Tensor | None = None  # (R, I)
+        self.up: Tensor | None = None  # (O, R), times alpha / rank
 
     def __call__(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         strength = self.handle.strength
         if strength == 0:
             return
+        assert self.down is not None, "the strength of a streamed LoRA was changed during a sweep"
+        assert self.up is not None
         hidden = F.linear(inputs[0], self.down)
         output.view(-1, output.shape[-1]).addmm_(hidden.view(-1, hidden.shape[-1]), self.up.t(), alpha=strength)
 
 
 def attach(
-    module: nn.Module, lora: LoraFile, *, strength: float = 1.0, device: torch.device | str | None = None
+    module: nn.Module,
+    lora: LoraFile,
+    *,
+    strength: float = 1.0,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> LoraHandle:
     """Put a LoRA on the linear layers it names; several at once add up, in the order they were attached.
 
-    Each layer's matrices take its weight's dtype and lie on `device`, by default where the
-    weight is. Raises CheckpointError when the LoRA fits none of the module's layers, or one of them in name only.
+    Each layer's matrices lie on `device` in `dtype`, by default those of its weight; a weight in eight bits needs
+    the dtype, which is that of the layer's input. Matrices of blocks that stream come and go with their block.
+    Raises CheckpointError when the LoRA fits none of the module's layers, or one of them in name only.
     """
     layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
     matched = [name for name in lora.pairs if name in layers]
@@ -94,7 +103,27 @@ def attach(
     if unmatched:
         logger.warning("%s: %d layers are not in this model: %s", path, len(unmatched), some_of(unmatched))
     _check_shapes(lora, {name: layers[name] for name in matched})
-    return LoraHandle(strength, _read(lora, {name: layers[name] for name in matched}, device), unmatched)
+    multipliers = _read_multipliers(lora, matched)
+    handle = LoraHandle(strength, unmatched)
+    blocks = _streamed_blocks(module)
+    resident: dict[str, nn.Linear] = {}
+    by_block: dict[tuple[BlockStream, int], dict[Place, Source]] = {}
+    try:
+        for name in matched:
+            block = next((block for prefix, block in blocks.items() if name.startswith(prefix)), None)
+            if block is None:
+                resident[name] = layers[name]
+                continue
+            adapter = handle.add(layers[name])
+            sources = _sources(lora, name, adapter, dtype or layers[name].weight.dtype, multipliers)
+            by_block.setdefault(block, {}).update(sources)
+        _load(lora, resident, handle, device, dtype, multipliers)
+        for (stream, index), sources in by_block.items():
+            handle.carry(stream, index, Parcel(lora.checkpoint, sources, handle.is_needed))
+    except BaseException:
+        handle.detach()
+        raise
+    return handle
 
 
 def _check_shapes(lora: LoraFile, layers: Mapping[str, nn.Linear]) -> None:
@@ -113,20 +142,56 @@ def _check_shapes(lora: LoraFile, layers: Mapping[str, nn.Linear]) -> None:
         )
 
 
-def _read(lora: LoraFile, layers: Mapping[str, nn.Linear], device: torch.device | str | None) -> list[_Layer]:
-    """Both matrices of every layer, with alpha / rank multiplied into B."""
-    tensors, pairs = lora.checkpoint.tensors, {name: lora.pairs[name] for name in layers}
-    alphas = {pair.alpha: torch.empty(tensors[pair.alpha].shape) for pair in pairs.values() if pair.alpha}
+def _read_multipliers(lora: LoraFile, names: Sequence[str]) -> dict[str, float]:
+    """Key of B in the file -> alpha / rank, where the file states an alpha."""
+    pairs = [lora.pairs[name] for name in names]
+    alphas = {pair.alpha: torch.empty(lora.checkpoint.tensors[pair.alpha].shape) for pair in pairs if pair.alpha}
     read_into(lora.checkpoint, alphas)
-    multipliers = {pair.up: alphas[pair.alpha].item() / pair.rank for pair in pairs.values() if pair.alpha}
+    return {pair.up: alphas[pair.alpha].item() / pair.rank for pair in pairs if pair.alpha}
+
+
+def _streamed_blocks(module: nn.Module) -> dict[str, tuple[BlockStream, int]]:
+    """What the names of a streamed block's layers start with -> the block."""
+    return {
+        f"{name}.{index}.": (stream, index)
+        for name, stream in module.named_modules()
+        if isinstance(stream, BlockStream)
+        for index in stream.streamed
+    }
+
+
+def _sources(
+    lora: LoraFile, name: str, adapter: _Adapter, dtype: torch.dtype, multipliers: Mapping[str, float]
+) -> dict[Place, Source]:
+    """Where the two matrices of a layer come from."""
+    pair, tensors = lora.pairs[name], lora.checkpoint.tensors
+    return {
+        (adapter, "down"): Source(pair.down, TensorSpec(dtype, tensors[pair.down].shape)),
+        (adapter, "up"): Source(pair.up, TensorSpec(dtype, tensors[pair.up].shape), multipliers.get(pair.up)),
+    }
+
+
+def _load(
+    lora: LoraFile,
+    layers: Mapping[str, nn.Linear],
+    handle: LoraHandle,
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
+    multipliers: Mapping[str, float],
+) -> None:
+    """Both matrices of every layer, for as long as the LoRA is attached."""
+    tensors, pairs = lora.checkpoint.tensors, {name: lora.pairs[name] for name in layers}
     targets: dict[str, Tensor] = {}
     for target_device in {torch.device(device or layer.weight.device) for layer in layers.values()}:
         specs = {
-            key: TensorSpec(layer.weight.dtype, tensors[key].shape)
+            key: TensorSpec(dtype or layer.weight.dtype, tensors[key].shape)
             for name, layer in layers.items()
             if torch.device(device or layer.weight.device) == target_device
             for key in (pairs[name].down, pairs[name].up)
         }
         targets |= allocate(specs, target_device)
-    read_into(lora.checkpoint, targets, multipliers=multipliers)
-    return [_Layer(layers[name], targets[pair.down], targets[pair.up]) for name, pair in pairs.items()]
+    wanted = {key: multiplier for key, multiplier in multipliers.items() if key in targets}
+    read_into(lora.checkpoint, targets, multipliers=wanted)
+    for name, pair in pairs.items():
+        adapter = handle.add(layers[name])
+        adapter.down, adapter.up = targets[pair.down], targets[pair.up]

@@ -303,6 +303,14 @@ def test_a_file_that_vanished_after_it_was_opened_is_an_error(path: Path) -> Non
         read_into(checkpoint, {"number": torch.empty(())})
 
 
+def test_reading_that_is_cancelled_stops_before_the_next_piece(path: Path) -> None:
+    number = torch.tensor(7.0)
+
+    read_into(Checkpoint.open(path), {"number": number}, is_cancelled=lambda: True)
+
+    assert number.item() == 7
+
+
 def test_allocated_tensors_do_not_overlap_and_are_aligned() -> None:
     specs = {
         "a": TensorSpec(torch.bfloat16, (3,)),

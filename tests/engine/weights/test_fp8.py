@@ -133,7 +133,7 @@ def test_a_scale_that_is_not_a_positive_number_is_refused(tmp_path: Path, weight
     checkpoint = open_saved(tmp_path, a__weight=weight.to(torch.float8_e4m3fn), a__weight_scale=torch.tensor(scale))
 
     with pytest.raises(CheckpointError, match=r"scale of 'a\.weight'"):
-        fp8.read_weight_scales(checkpoint, fp8.discover(checkpoint, entries(checkpoint)))
+        fp8.read_scales(checkpoint, fp8.discover(checkpoint, entries(checkpoint)))
 
 
 def test_four_bit_weights_are_refused_with_a_remedy(tmp_path: Path) -> None:
