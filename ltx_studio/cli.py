@@ -1,4 +1,4 @@
-"""The command line: `generate`, `plan`, `doctor`.
+"""The command line: `generate`, `plan`, `queue`, `models`, `doctor`.
 
 Results go to stdout (with `--json`, one JSON object), everything else to stderr. Every failure is one sentence that
 says what to do, and an exit code that scripts can rely on. Importing this module imports neither torch nor Qt.
@@ -26,10 +26,13 @@ from engine.errors import (
     RequestError,
     StorageFull,
 )
+from engine.folders import data_folder
 from engine.network import NetworkRecord, guard_network
 from engine.request import GenerationRequest, ImageReference, LoraReference, Preset, VideoReference
 from engine.types import FrameRate, Size
 from ltx_studio import __version__
+from ltx_studio.models_command import add_models_verbs
+from ltx_studio.queue_command import SharedOptions, add_queue_verbs
 
 if TYPE_CHECKING:
     from engine.events import Event, Result
@@ -53,7 +56,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         options = _parser().parse_args(arguments)
-        network = guard_network(sealed=options.sealed)
+        network = guard_network(sealed=options.sealed, data_folder=data_folder())
         with _termination_as_interrupt():
             return options.command(options, network)
     except EngineError as error:
@@ -148,7 +151,13 @@ def _plan(options: argparse.Namespace, _network: NetworkRecord) -> int:
         value = getattr(options, name)
         if value is not None and value <= 0:
             raise RequestError(name, f"--{name} {value:g} is no amount of memory.", remedy="Give GiB above 0.")
-    machine = current_machine().with_memory(vram_gib=options.vram, ram_gib=options.ram)
+    machine = current_machine()
+    if options.measure:
+        from engine.pipelines.benchmark import measure_speed  # noqa: PLC0415 - brings torch
+
+        measure_speed(machine.device(options.device) or machine.best_device)
+        machine = current_machine()
+    machine = machine.with_memory(vram_gib=options.vram, ram_gib=options.ram)
     request, notice = with_model(_request(options))
     if notice is not None:
         print(f"note: {notice.message}", file=sys.stderr)
@@ -221,7 +230,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_request_arguments(plan)
     plan.add_argument("--vram", type=_number, metavar="GIB", help="as if the GPU had this much memory")
     plan.add_argument("--ram", type=_number, metavar="GIB", help="as if the machine had this much memory")
+    plan.add_argument("--measure", action="store_true", help="first measure how fast this machine is; ten seconds")
     plan.set_defaults(command=_plan)
+
+    queue = verbs.add_parser("queue", help="clips that wait their turn, and making them")
+    add_queue_verbs(queue, SharedOptions(_add_common_arguments, _add_request_arguments, _request, _display))
+
+    models = verbs.add_parser("models", help="fetch, check, adopt, carry offline and remove models")
+    add_models_verbs(models, _add_common_arguments)
 
     doctor = verbs.add_parser("doctor", help="this machine, its models, and what works")
     _add_common_arguments(doctor)
@@ -256,8 +272,12 @@ def _add_request_arguments(parser: argparse.ArgumentParser) -> None:
     weighted = _checked(_parse_weighted, "PATH[:STRENGTH]")
     parser.add_argument("--reference-video", type=weighted, action="append", default=[], metavar="PATH[:STRENGTH]")
     parser.add_argument("--lora", type=weighted, action="append", default=[], metavar="PATH[:STRENGTH]")
-    parser.add_argument("--memory", choices=("auto", "resident"), default="auto")
-    parser.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto")
+    parser.add_argument(
+        "--memory", choices=("auto", "resident", "stream", "disk"), default="auto", help="where the model's blocks live"
+    )
+    parser.add_argument(
+        "--precision", choices=("auto", "bf16", "fp8", "int8", "fp32"), default="auto", help="of the model's blocks"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps")
     parser.add_argument("--noise", choices=("counter", "reference"), default="counter", help=argparse.SUPPRESS)
     _add_common_arguments(parser)

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from engine.errors import RequestError
 from engine.folders import data_folder, models_folder
 from engine.hardware import current_machine
-from engine.network import NetworkRecord
+from engine.network import NetworkRecord, refused_connections
+from engine.weights.access import find_access
 from engine.weights.catalog import catalogue, is_installed
 from ltx_studio import __version__
 
@@ -15,6 +17,9 @@ from ltx_studio import __version__
 def examine(network: NetworkRecord) -> dict[str, Any]:
     """The facts that `doctor` prints. Looks at everything it names; imports neither torch nor Qt."""
     machine = current_machine()
+    # Sealed processes before this one kept what they refused; so did this one, if it is sealed.
+    attempts = [item.target for item in refused_connections(data_folder())]
+    attempts += [] if network.is_sealed else network.attempts
     return {
         "version": __version__,
         "python": platform.python_version(),
@@ -33,8 +38,14 @@ def examine(network: NetworkRecord) -> dict[str, Any]:
             {"name": entry.name, "title": entry.title, "installed": is_installed(entry), "folder": str(entry.folder)}
             for entry in catalogue().values()
         ],
-        "checks": [_check("video encoder", _encodes_video), _check("sound output", _plays_sound), *_folder_checks()],
-        "network": {"sealed": network.is_sealed, "attempts": len(network.attempts)},
+        "checks": [
+            _check("video encoder", _encodes_video),
+            _check("sound output", _plays_sound),
+            *_folder_checks(),
+            _check("model downloads", lambda: _says_where_models_come_from(network)),
+        ],
+        "network": {"sealed": network.is_sealed, "attempts": len(attempts)},
+        "attempted_connections": attempts,
     }
 
 
@@ -63,6 +74,14 @@ def _plays_sound() -> str:
     import sounddevice  # noqa: PLC0415 - fails to import where PortAudio is missing
 
     return str(sounddevice.query_devices(kind="output")["name"])
+
+
+def _says_where_models_come_from(network: NetworkRecord) -> str:
+    access = find_access()
+    if network.is_sealed:
+        raise RequestError("network", "sealed mode forbids them")
+    proxy = "through the proxy that is set" if access.proxy else "directly or through the system's proxy"
+    return f"from {access.endpoint}, {proxy}, {'with' if access.token else 'without'} a token"
 
 
 def _folder_checks() -> list[dict[str, Any]]:

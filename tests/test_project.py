@@ -21,7 +21,7 @@ ROOMS = {
     ".": {".ci", "docs", "engine", "ltx_studio", "resources", "installers", "tests"},
     "engine": {"media", "model", "weights", "sampling", "pipelines", "jobs", "training"},
     "ltx_studio": {"domain", "state", "services", "ui"},
-    "resources": {"models", "presets", "starter", "themes", "translations"},
+    "resources": {"keymaps", "models", "presets", "starter", "themes", "translations"},
     "installers": {"windows", "macos", "linux"},
     "tests": {"engine", "ltx_studio", "installers", "parity", "benchmarks", "fakes", "media"},
 }

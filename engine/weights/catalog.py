@@ -2,6 +2,10 @@
 
 The catalogue is data (`resources/models/catalogue.json`). A model is named there, or given as a path to a checkpoint
 or its folder; what a path can do is read from the headers of the files beside it. No torch in this module.
+
+Sizes and SHA-256 in the catalogue are what the hub states for Lightricks/LTX-2.3 at revision 5948be4 and
+Lightricks/LTX-2.3-fp8 at 1d756cd, as several public manifests that pin those files repeat them. Where none is known
+the entry holds null, and the hub's own statement is asked for and kept when the file is fetched.
 """
 
 import json
@@ -31,6 +35,27 @@ class ModelDefaults:
 
     size: Size
     frames: int
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One file of a repository on the hub."""
+
+    repository: str
+    name: str
+    purpose: str
+    licence: str
+    has_terms: bool  # only for accounts that accepted them
+    size_bytes: int | None  # None: only the hub knows
+    sha256: str | None  # None: only the hub knows
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a published file belongs on this machine."""
+
+    file: PublishedFile
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -85,11 +110,57 @@ def _data() -> Mapping[str, Any]:
     return json.loads((bundled_folder() / "catalogue.json").read_text(encoding="utf-8"))
 
 
+def downloadable() -> tuple[str, ...]:
+    """The names that `places` knows: models that do not ship with the program, and text encoders."""
+    return (*(name for name, entry in catalogue().items() if not entry.is_bundled), *_data()["text_encoders"])
+
+
+def places(name: str) -> tuple[Place, ...]:
+    """Every file of a model, its text encoder's last, or of a text encoder; installed or not. Raises RequestError."""
+    if name in _data()["text_encoders"]:
+        values = _data()["text_encoders"][name]
+        files = (_published(item, values) for item in values["files"])
+        return tuple(Place(file, _text_encoder_folder(name) / file.name) for file in files)
+    entry = catalogue().get(name)
+    if entry is None or entry.is_bundled:
+        raise RequestError(
+            "model",
+            f"The model '{name}' ships with the program." if entry else f"There is no model named '{name}'.",
+            remedy=f"Choose one of {', '.join(downloadable())}.",
+        )
+    own = (Place(_published(item, _data()["files"][item]), entry.folder / item) for item in entry.files.values())
+    return (*own, *(places(entry.text_encoder) if entry.text_encoder else ()))
+
+
+def title_of(name: str) -> str:
+    """A model's or text encoder's title; `name` is one of `downloadable`."""
+    text_encoder = _data()["text_encoders"].get(name)
+    return text_encoder["title"] if text_encoder else catalogue()[name].title
+
+
+def is_text_encoder(name: str) -> bool:
+    return name in _data()["text_encoders"]
+
+
+def _published(name: str, values: Mapping[str, Any]) -> PublishedFile:
+    repository = _data()["repositories"][values["repository"]]
+    return PublishedFile(
+        repository=values["repository"],
+        name=name,
+        purpose=values["purpose"],
+        licence=repository["licence"],
+        has_terms=repository["has_terms"],
+        size_bytes=values.get("size_bytes"),
+        sha256=values.get("sha256"),
+    )
+
+
 def _text_encoder_folder(key: str) -> Path:
     return models_folder() / str(_data()["text_encoders"][key]["folder"])
 
 
 def is_installed(entry: CatalogueEntry) -> bool:
+    """Whether the model can be loaded. Files get their names only once their hash matched, or from the user."""
     return all((entry.folder / name).is_file() for name in entry.files.values())
 
 
@@ -140,7 +211,7 @@ def _installed(entry: CatalogueEntry) -> ModelFiles:
         raise CheckpointError(
             entry.folder,
             f"the model '{entry.name}' is not installed: {missing[0]} is missing.",
-            remedy="Put its files into this folder, or choose another model.",
+            remedy="Fetch it, put its files into this folder, or choose another model.",
         )
     paths = {part: entry.folder / name for part, name in entry.files.items()}
     if entry.text_encoder is None:
