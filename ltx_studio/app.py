@@ -75,19 +75,31 @@ def _run() -> int:
 
     from ltx_studio.domain.estimate import first_request  # noqa: PLC0415
     from ltx_studio.services.engine_bridge import EngineBridge, WarmEngine  # noqa: PLC0415
+    from ltx_studio.settings import HAS_SEEN_WELCOME, SEALED, SHOW_WELCOME  # noqa: PLC0415
+    from ltx_studio.state.preferences import Preferences  # noqa: PLC0415
     from ltx_studio.state.session import Session  # noqa: PLC0415
     from ltx_studio.ui.main_window import MainWindow  # noqa: PLC0415
     from ltx_studio.ui.theme import Appearance  # noqa: PLC0415
 
     log = _start_log()
-    network = guard_network()
+    preferences = Preferences()
+    network = guard_network(sealed=preferences.get(SEALED))
     QCoreApplication.setApplicationName("ltx-studio")
     app = QApplication(sys.argv[:1])
     app.setApplicationDisplayName("LTX Studio")
     _Errors(log).install()
     bridge = EngineBridge(WarmEngine(), app)
     session = Session(first_request(), app)
-    window = MainWindow(session, bridge, Appearance(app, app), is_sealed=network.is_sealed)
+    window = MainWindow(session, bridge, Appearance(app, app), preferences, is_sealed=network.is_sealed)
+
+    def seal(is_wanted: bool) -> None:
+        # Never the other way: what was refused stays refused until the next start.
+        network.is_sealed = network.is_sealed or is_wanted
+        window.status_line.show_sealed(network.is_sealed)
+
+    preferences.watch(SEALED, seal, app)
+    if preferences.get(SHOW_WELCOME) or not preferences.get(HAS_SEEN_WELCOME):
+        window.show_welcome()
     window.show()
     code = app.exec()
     if not bridge.close(wait_ms=CLOSE_WAIT_MS):

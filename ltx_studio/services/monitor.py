@@ -1,20 +1,22 @@
-"""Memory readings at a steady pace, taken on a pool thread: asking a GPU's driver can take tens of milliseconds."""
+"""Readings at a steady pace, taken on a pool thread: asking a GPU's driver can take tens of milliseconds."""
 
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, QThreadPool, QTimer, Signal, Slot
 
 from engine.hardware import Machine, current_machine, process_memory_bytes
+from ltx_studio.services.gauges import Gauge, Sampler
 
 INTERVAL_MS = 2000
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The machine now, and what this program holds of its main memory."""
+    """The machine now, what this program holds of its main memory, and what there is to show of both."""
 
     machine: Machine
     process_bytes: int
+    gauges: tuple[Gauge, ...] = ()
 
 
 class MemoryMonitor(QObject):
@@ -24,6 +26,7 @@ class MemoryMonitor(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._sampler = Sampler()
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
         self._timer = QTimer(self)
@@ -44,4 +47,5 @@ class MemoryMonitor(QObject):
             self._pool.start(self._sample)
 
     def _sample(self) -> None:
-        self.read.emit(Reading(current_machine(), process_memory_bytes()))
+        machine = current_machine()
+        self.read.emit(Reading(machine, process_memory_bytes(), self._sampler.sample(machine)))

@@ -3,7 +3,7 @@
 import os
 
 import qtawesome
-from PySide6.QtCore import QPoint, QSize, Qt, Slot
+from PySide6.QtCore import QCoreApplication, QPoint, QSize, Qt, Slot
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWhatsThis, QWidget
 
@@ -71,16 +71,12 @@ class FitLine(QWidget):
 
     def _show_plan(self, plan: Plan) -> None:
         verdicts = {
-            "green": self.tr("Fits: about {time}, {memory} of {kind}"),
-            "amber": self.tr("Just fits: about {time}, {memory} of {kind}"),
-            "red": self.tr("Does not fit: {memory} of {kind} needed, {free} free"),
+            "green": self.tr("Fits: about {time}, {memory}"),
+            "amber": self.tr("Just fits: about {time}, {memory}"),
+            "red": self.tr("Does not fit: {memory} needed, {free} free"),
         }
-        is_cpu = plan.device.kind == "cpu"
         verdict = verdicts[plan.light].format(
-            time=words.duration(plan.estimate.seconds),
-            memory=words.memory(plan.estimate.peak_device_bytes),
-            free=words.memory(plan.estimate.ram_free_bytes if is_cpu else plan.device.free_bytes),
-            kind=self.tr("memory") if is_cpu else self.tr("GPU memory"),
+            time=words.duration(plan.estimate.seconds), memory=memory_needed(plan), free=memory_free(plan)
         )
         sentence = self.tr("{size}, {seconds} s, {frames} frames. Model: {model}")
         if plan.model.name == UNTRAINED:
@@ -113,3 +109,22 @@ class FitLine(QWidget):
     @Slot()
     def _explain(self) -> None:
         QWhatsThis.showText(self._why.mapToGlobal(QPoint(0, 0)), "\n".join(self._reasons), self._why)
+
+
+def memory_needed(plan: Plan) -> str:
+    """Of the GPU and of the machine; where both are the same memory, of that."""
+    ram = words.memory(plan.estimate.peak_ram_bytes)
+    if plan.device.kind != "cuda":
+        return _tr("{memory} of memory").format(memory=ram)
+    vram = words.memory(plan.estimate.peak_device_bytes)
+    return _tr("{vram} of GPU memory and {ram} of main memory").format(vram=vram, ram=ram)
+
+
+def memory_free(plan: Plan) -> str:
+    """Of the memory that is short."""
+    is_card_short = plan.device.kind == "cuda" and plan.estimate.peak_device_bytes > plan.device.free_bytes
+    return words.memory(plan.device.free_bytes if is_card_short else plan.estimate.ram_free_bytes)
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("FitLine", text)

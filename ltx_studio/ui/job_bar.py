@@ -1,6 +1,7 @@
 """The job that runs, or how the last one ended: in words, as a bar, with the time left and a way to stop."""
 
 from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from engine.events import Result
@@ -8,7 +9,8 @@ from ltx_studio.domain.job import Cancelled, Failed, Job
 from ltx_studio.state.observable import bind
 from ltx_studio.state.session import Session
 from ltx_studio.ui import words
-from ltx_studio.ui.controls import IconButton, Label, set_role
+from ltx_studio.ui.actions import with_keys
+from ltx_studio.ui.controls import IconButton, Label, describe, set_role
 from ltx_studio.ui.theme import CONTROL_HEIGHT, GAP, GRID, PADDING, WIDE_GAP, Appearance
 from ltx_studio.ui.throttle import Throttle
 
@@ -37,11 +39,16 @@ class JobBar(QWidget):
         self._note.setAccessibleName(self.tr("Notes on the job"))
         self._note.setWordWrap(True)
         self._note.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._stop = IconButton("mdi6.stop", self.tr("Stop making this clip (Ctrl+.)"), appearance, self)
+        self._stop = IconButton("mdi6.stop", self.tr("Stop making this clip"), appearance, self)
         self._redraw = Throttle(REDRAW_MS, self._draw, self)
         self._arrange()
         self._stop.clicked.connect(self.stop_asked)
         bind(session.job, self._job_changed)
+
+    def show_stop_keys(self, action: QAction) -> None:
+        """The command's keys belong to the button's tooltip; they can be changed."""
+        name = self.tr("Stop making this clip")
+        describe(self._stop, name, with_keys(name, action))
 
     def _arrange(self) -> None:
         first = QHBoxLayout()

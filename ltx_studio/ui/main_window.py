@@ -1,33 +1,48 @@
 """The studio's one window: panels around the picture, and what each command does.
 
-Panels are built here and meet here; they know the state, never each other.
+Panels are declared in `ltx_studio.ui.docks`, commands in `ltx_studio.ui.actions`; they meet here. Panels know the
+state, never each other.
 """
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QElapsedTimer, QSettings, Qt, Slot
+from PySide6.QtCore import QByteArray, QElapsedTimer, QSettings, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QActionGroup, QCloseEvent
-from PySide6.QtWidgets import QApplication, QDockWidget, QFrame, QMainWindow, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from engine.folders import data_folder
 from ltx_studio.services.desktop import reveal
 from ltx_studio.services.engine_bridge import EngineBridge
 from ltx_studio.services.monitor import MemoryMonitor, Reading
 from ltx_studio.services.player import Player
+from ltx_studio.settings import KEY_CHANGES, KEY_MAP, THEME, Page
 from ltx_studio.state.forecast import Forecast
+from ltx_studio.state.preferences import Preferences
 from ltx_studio.state.session import Session
-from ltx_studio.ui.actions import build_menus
+from ltx_studio.ui.actions import assign_keys, build_menus
 from ltx_studio.ui.controls import set_role
 from ltx_studio.ui.dialogs import confirm_quit
+from ltx_studio.ui.docks import PANELS, Desk, Docks, commands_with
 from ltx_studio.ui.job_bar import JobBar
+from ltx_studio.ui.keymaps import keys_in_use
+from ltx_studio.ui.motion import Motion
+from ltx_studio.ui.palette import CommandPalette
 from ltx_studio.ui.prompt_panel import PromptPanel
+from ltx_studio.ui.settings_page import SettingsWindow
 from ltx_studio.ui.status_line import StatusLine
-from ltx_studio.ui.theme import DARK, LIGHT, Appearance, Theme
+from ltx_studio.ui.theme import DARK, LIGHT, Appearance
 from ltx_studio.ui.viewer import Viewer
+from ltx_studio.ui.welcome_page import WelcomePage
 
 FIRST_SIZE = (1440, 900)
-PROMPT_WIDTH = 336
-_LAYOUT_VERSION = 1  # raised when docks change so much that a saved layout no longer means anything
+_LAYOUT_VERSION = 2  # raised when docks change so much that a saved layout no longer means anything
+_LAYOUT_SAVED_AFTER_MS = 500
+_MESSAGE_MS = 5000
+_MODELS_PANEL = "models"
+_THEMES = {"system": None, "dark": DARK, "light": LIGHT}
+_THEME_COMMANDS = {"system": "follow_system", "dark": "dark", "light": "light"}
+# Moves of the playhead that the player's own buttons do not enable.
+_MOVES = ("back_five_frames", "forward_five_frames", "back_one_second", "forward_one_second")
 # A scene of the starter model's world that larger models understand as well.
 EXAMPLE_PROMPT = (
     "A red ball bounces on the floor in front of a blue wall, with a soft knock each time it lands. "
@@ -38,11 +53,14 @@ EXAMPLE_PROMPT = (
 class MainWindow(QMainWindow):
     """Owns the panels, the player and the monitor. The bridge is the caller's, who closes it last."""
 
+    closing = Signal()
+
     def __init__(
         self,
         session: Session,
         bridge: EngineBridge,
         appearance: Appearance,
+        preferences: Preferences,
         *,
         is_sealed: bool = False,
         may_quit: Callable[[QWidget], bool] = confirm_quit,
@@ -53,16 +71,28 @@ class MainWindow(QMainWindow):
         self._session = session
         self._bridge = bridge
         self._appearance = appearance
+        self._preferences = preferences
         self._may_quit = may_quit
         self._since_start = QElapsedTimer()
         self.player = Player(self)
         self.forecast = Forecast(session, self)
         self._monitor = MemoryMonitor(self)
-        self.actions_by_name = build_menus(self, self._reactions())
-        self.prompt_panel = PromptPanel(session, self.forecast, appearance)
+        self._motion = Motion(preferences, self)
+        self._commands = commands_with(PANELS)
+        desk = Desk(session, self.forecast, self.player, self._monitor, preferences, appearance, self.closing)
+        self._docks = Docks(PANELS, desk, self)
+        self.actions_by_name = build_menus(self, self._commands, self._reactions())
+        self.prompt_panel = self._prompt_panel()
         self.viewer = Viewer(session, self.player, self.actions_by_name, appearance)
         self.job_bar = JobBar(session, appearance)
-        self.status_line = StatusLine(is_sealed=is_sealed)
+        self.status_line = StatusLine(appearance, is_sealed=is_sealed)
+        self.palette_box = CommandPalette(self._commands, self.actions_by_name, preferences, appearance, self)
+        self._settings_window: SettingsWindow | None = None  # made when it is first wanted
+        self._welcome: WelcomePage | None = None
+        self._layout_below_welcome: QByteArray | None = None
+        self._save_soon = QTimer(self)
+        self._save_soon.setSingleShot(True)
+        self._save_soon.setInterval(_LAYOUT_SAVED_AFTER_MS)
         self._arrange()
         self._connect()
         self._restore_layout()
@@ -71,60 +101,89 @@ class MainWindow(QMainWindow):
 
     # --- building -----------------------------------------------------------------------------------------------------
 
+    def _prompt_panel(self) -> PromptPanel:
+        panel = self._docks.by_name["prompt"].content
+        assert isinstance(panel, PromptPanel)
+        return panel
+
     def _arrange(self) -> None:
-        self._prompt_dock = QDockWidget(self.tr("Prompt"), self)
-        self._prompt_dock.setObjectName("prompt")
-        self._prompt_dock.setWidget(self.prompt_panel)
-        self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self._prompt_dock)
         line = QFrame(self)
         line.setFixedHeight(1)
         set_role(line, "divider")
-        centre = QWidget(self)
-        layout = QVBoxLayout(centre)
+        studio = QWidget(self)
+        layout = QVBoxLayout(studio)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.viewer, 1)
         layout.addWidget(line)
         layout.addWidget(self.job_bar)
-        self.setCentralWidget(centre)
+        self._pages = QStackedWidget(self)
+        self._pages.addWidget(studio)
+        self.setCentralWidget(self._pages)
         self.setStatusBar(self.status_line)
-        self.setDockOptions(QMainWindow.DockOption.AllowTabbedDocks | QMainWindow.DockOption.AllowNestedDocks)
         colours = QActionGroup(self)
-        for name in ("follow_system", "dark", "light"):
+        for name in _THEME_COMMANDS.values():
             colours.addAction(self.actions_by_name[name])
-        self.actions_by_name["follow_system"].setChecked(True)
+        for name in _MOVES:
+            self.actions_by_name[name].setEnabled(False)
 
     def _connect(self) -> None:
+        self.closing.connect(self._monitor.stop)
+        self.closing.connect(self.player.close)
         self._bridge.happened.connect(self._session.apply)
         self._monitor.read.connect(self._memory_read)
         self.prompt_panel.generate_asked.connect(self.generate)
         self.prompt_panel.stop_asked.connect(self.stop)
         self.job_bar.stop_asked.connect(self.stop)
         self.viewer.example_asked.connect(self._write_example)
-        self._prompt_dock.visibilityChanged.connect(self.actions_by_name["show_prompt"].setChecked)
+        self.player.clip_opened.connect(self._clip_opened)
+        self.status_line.monitor_asked.connect(self._docks.by_name["monitor"].toggle)
+        self.status_line.seal_asked.connect(self._open_privacy)
+        self._save_soon.timeout.connect(self._save_layout)
+        for name, dock in self._docks.by_name.items():
+            dock.shown_changed.connect(self.actions_by_name[f"show_{name}"].setChecked)
+            for change in (dock.shown_changed, dock.topLevelChanged, dock.dockLocationChanged):
+                change.connect(self._layout_changed)
+            self.actions_by_name[f"show_{name}"].setChecked(not dock.isHidden())
         self._session.is_running.changed.connect(self._running_changed)
         self._running_changed(self._session.is_running.value)
+        self._preferences.watch(KEY_MAP, self._assign_keys, self)
+        self._preferences.watch(KEY_CHANGES, self._assign_keys, self)
+        self._preferences.watch(THEME, self._show_theme, self)
+        self._motion.is_reduced.changed.connect(self._motion_changed)
+        self._motion_changed(self._motion.is_reduced.value)
 
     def _reactions(self) -> dict[str, Callable[[], None]]:
         """What each command of `ltx_studio.ui.actions` does."""
         player = self.player
+        panels = {f"show_{name}": dock.toggle for name, dock in self._docks.by_name.items()}
         return {
             "generate": self.generate,
             "stop": self.stop,
             "reveal": self._reveal,
+            "settings": lambda: self._open_settings(Page.APPEARANCE),
             "quit": self._quit,
             "play": player.toggle,
             "previous_frame": lambda: player.step(-1),
             "next_frame": lambda: player.step(1),
+            "back_five_frames": lambda: player.step(-5),
+            "forward_five_frames": lambda: player.step(5),
+            "back_one_second": lambda: player.step(-self._frames_per_second()),
+            "forward_one_second": lambda: player.step(self._frames_per_second()),
             "first_frame": lambda: player.seek(0),
             "last_frame": lambda: player.seek(player.last_frame),
             "mute": self._mute,
+            "palette": self._toggle_palette,
             "write_prompt": self._go_to_prompt,
-            "show_prompt": self._toggle_prompt,
+            **panels,
+            "full_screen": self._toggle_full_screen,
+            "detach_panel": self._detach_panel,
             "reset_layout": self._reset_layout,
-            "follow_system": lambda: self._choose_theme(None),
-            "dark": lambda: self._choose_theme(DARK),
-            "light": lambda: self._choose_theme(LIGHT),
+            "follow_system": lambda: self._preferences.put(THEME, "system"),
+            "dark": lambda: self._preferences.put(THEME, "dark"),
+            "light": lambda: self._preferences.put(THEME, "light"),
+            "welcome": self.show_welcome,
+            "keyboard": lambda: self._open_settings(Page.KEYBOARD),
         }
 
     # --- commands -----------------------------------------------------------------------------------------------------
@@ -136,7 +195,7 @@ class MainWindow(QMainWindow):
             return
         reason = self.prompt_panel.why_not()
         if reason:
-            self.status_line.showMessage(reason, 5000)
+            self.status_line.showMessage(reason, _MESSAGE_MS)
             return
         self.player.pause()
         request = self._session.request_to_run()
@@ -167,19 +226,73 @@ class MainWindow(QMainWindow):
         self.viewer.show_muted(is_muted)
 
     def _go_to_prompt(self) -> None:
-        self._prompt_dock.show()
+        self._leave_welcome()
+        self._docks.by_name["prompt"].show()
+        self._docks.by_name["prompt"].raise_()
         self.prompt_panel.prompt.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
-    def _toggle_prompt(self) -> None:
-        self._prompt_dock.setVisible(not self._prompt_dock.isVisible())
+    def _frames_per_second(self) -> int:
+        return 0 if self.player.clip is None else max(round(float(self.player.clip.facts.frame_rate)), 1)
 
-    def _choose_theme(self, theme: Theme | None) -> None:
-        self._appearance.choose(theme)
+    def _toggle_palette(self) -> None:
+        self.palette_box.toggle()
+
+    def _toggle_full_screen(self) -> None:
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+        self.actions_by_name["full_screen"].setChecked(self.isFullScreen())
+
+    def _detach_panel(self) -> None:
+        dock = self._docks.current()
+        if dock is None:
+            self.status_line.showMessage(self.tr("Go to a panel first, for example with Tab."), _MESSAGE_MS)
+        else:
+            dock.setFloating(not dock.isFloating())
+
+    def _open_settings(self, page: Page) -> None:
+        if self._settings_window is None:
+            self._settings_window = SettingsWindow(self._preferences, self.actions_by_name, self._appearance, self)
+        self._settings_window.open_at(page)
+
+    @Slot()
+    def _open_privacy(self) -> None:
+        self._open_settings(Page.PRIVACY)
 
     @Slot()
     def _write_example(self) -> None:
         self._session.edit(prompt=EXAMPLE_PROMPT)
         self._go_to_prompt()
+
+    # --- the welcome page ---------------------------------------------------------------------------------------------
+
+    def show_welcome(self) -> None:
+        """Show what this machine can do in place of everything else, until the user goes on."""
+        if self._pages.currentWidget() is self._welcome:
+            return
+        if self._welcome is None:
+            has_models_page = _MODELS_PANEL in self._docks.by_name
+            self._welcome = WelcomePage(
+                self._session, self._preferences, self._appearance, has_models_page=has_models_page
+            )
+            self._welcome.start_asked.connect(self._go_to_prompt)
+            self._welcome.models_asked.connect(self._go_to_models)
+            self._pages.addWidget(self._welcome)
+        self._layout_below_welcome = self.saveState(_LAYOUT_VERSION)
+        for dock in self._docks.by_name.values():
+            dock.hide()
+        self._pages.setCurrentWidget(self._welcome)
+        self._welcome.start.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _leave_welcome(self) -> None:
+        if self._layout_below_welcome is not None:
+            self._pages.setCurrentIndex(0)
+            self.restoreState(self._layout_below_welcome, _LAYOUT_VERSION)
+            self._layout_below_welcome = None
+
+    @Slot()
+    def _go_to_models(self) -> None:
+        self._leave_welcome()
+        self._docks.by_name[_MODELS_PANEL].show()
+        self._docks.by_name[_MODELS_PANEL].raise_()
 
     # --- reactions ----------------------------------------------------------------------------------------------------
 
@@ -193,13 +306,31 @@ class MainWindow(QMainWindow):
         self.actions_by_name["generate"].setEnabled(not is_running)
         self.actions_by_name["stop"].setEnabled(is_running)
 
+    @Slot()
+    def _clip_opened(self) -> None:
+        for name in _MOVES:
+            self.actions_by_name[name].setEnabled(True)
+
+    def _assign_keys(self, _value: object) -> None:
+        keys = keys_in_use(self._preferences.get(KEY_MAP), self._preferences.get(KEY_CHANGES))
+        assign_keys(self.actions_by_name, keys)
+        self.job_bar.show_stop_keys(self.actions_by_name["stop"])
+
+    def _show_theme(self, name: str) -> None:
+        self.actions_by_name[_THEME_COMMANDS[name]].setChecked(True)
+        self._appearance.choose(_THEMES[name])
+
+    @Slot(object)
+    def _motion_changed(self, is_reduced: bool) -> None:
+        self.setAnimated(not is_reduced)
+
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         if self._session.is_running.value and not self._may_quit(self):
             event.ignore()
             return
+        self._save_soon.stop()
         self._save_layout()
-        self._monitor.stop()
-        self.player.close()
+        self.closing.emit()
         self._bridge.cancel()
         super().closeEvent(event)
 
@@ -212,19 +343,25 @@ class MainWindow(QMainWindow):
         self._reset_layout()
         settings = self._settings()
         geometry, state = settings.value("geometry"), settings.value("state")
-        if geometry is not None and state is not None:
+        if isinstance(geometry, QByteArray) and isinstance(state, QByteArray):  # whoever edits the file may break it
             self.restoreGeometry(geometry)
             self.restoreState(state, _LAYOUT_VERSION)
 
+    @Slot()
+    def _layout_changed(self) -> None:
+        if self.isVisible():
+            self._save_soon.start()
+
+    @Slot()
     def _save_layout(self) -> None:
+        """Soon after each change of the panels and on closing, so that little is lost however the program ends."""
         settings = self._settings()
         settings.setValue("geometry", self.saveGeometry())
-        settings.setValue("state", self.saveState(_LAYOUT_VERSION))
+        settings.setValue("state", self._layout_below_welcome or self.saveState(_LAYOUT_VERSION))
+        settings.sync()
 
     def _reset_layout(self) -> None:
-        self._prompt_dock.setFloating(False)
-        self._prompt_dock.show()
-        self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self._prompt_dock)
+        self._leave_welcome()
         screen = self.screen().availableGeometry()
         self.resize(min(FIRST_SIZE[0], screen.width()), min(FIRST_SIZE[1], screen.height()))
-        self.resizeDocks([self._prompt_dock], [PROMPT_WIDTH], Qt.Orientation.Horizontal)
+        self._docks.arrange()

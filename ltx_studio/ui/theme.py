@@ -17,8 +17,9 @@ GRID = 4  # pixels; every distance is a multiple of it
 GAP, WIDE_GAP, PADDING = 8, 12, 12
 CONTROL_HEIGHT = 28
 RADIUS = 6
-BODY_PIXELS, SECONDARY_PIXELS = 13, 11
+BODY_PIXELS, SECONDARY_PIXELS, TITLE_PIXELS = 13, 11, 16
 ICON_PIXELS = 16
+GAUGE_BAR_PIXELS = 64  # in the status line
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Theme:
     danger: str
     picture: str  # the lane of the picture
     sound: str  # the lane of the sound
+    labels: tuple[str, ...]  # of the library: red, orange, yellow, green, teal, blue, purple, pink
 
 
 DARK = Theme(
@@ -74,6 +76,7 @@ DARK = Theme(
     danger="#ff8f85",
     picture="#8fb6e8",
     sound="#8fd0b8",
+    labels=("#e5736a", "#e8954a", "#e0c24a", "#6fbf73", "#4fb9af", "#6f9fe8", "#a98be0", "#e07fb0"),
 )
 
 LIGHT = Theme(
@@ -100,6 +103,7 @@ LIGHT = Theme(
     danger="#a81e14",
     picture="#2c5c98",
     sound="#1f6b52",
+    labels=("#b8342b", "#a85400", "#7d6200", "#2e7d32", "#00706b", "#2b62b8", "#6b45b0", "#b03a78"),
 )
 
 
@@ -218,23 +222,36 @@ QWidget[role="canvas"] {{ background: $background; }}
 QFrame[role="divider"] {{ background: $divider; border: none; }}
 
 QLabel[role="secondary"] {{ color: $text_dim; font-size: {SECONDARY_PIXELS}px; }}
+QLabel[role="title"] {{ font-size: {TITLE_PIXELS}px; font-weight: 600; }}
+QLabel[role="heading"] {{ font-weight: 600; }}
 QLabel[role="ok"] {{ color: $ok; }}
 QLabel[role="warn"] {{ color: $warn; }}
 QLabel[role="danger"] {{ color: $danger; }}
+QLabel[role="ok-small"] {{ color: $ok; font-size: {SECONDARY_PIXELS}px; }}
+QLabel[role="warn-small"] {{ color: $warn; font-size: {SECONDARY_PIXELS}px; }}
+QLabel[role="danger-small"] {{ color: $danger; font-size: {SECONDARY_PIXELS}px; }}
 
-QPlainTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {{
+QPlainTextEdit, QLineEdit[role="field"], QSpinBox, QDoubleSpinBox, QComboBox {{
     background: $field; color: $text; border: 1px solid $line; border-radius: {RADIUS}px;
     selection-background-color: $selection; selection-color: $on_selection;
 }}
 QPlainTextEdit {{ padding: {GRID}px; placeholder-text-color: $text_dim; }}
-QComboBox {{ padding: 0 {GAP}px; }}
-QSpinBox, QDoubleSpinBox, QComboBox {{ min-height: {CONTROL_HEIGHT - 2}px; }}
-QPlainTextEdit:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover {{ border-color: $text_dim; }}
-QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ border: 2px solid $accent; }}
-QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ min-height: {CONTROL_HEIGHT - 4}px; }}
-QComboBox:focus {{ padding: 0 {GAP - 1}px; }}
+QComboBox, QLineEdit[role="field"] {{ padding: 0 {GAP}px; }}
+QLineEdit[role="field"] {{ placeholder-text-color: $text_dim; }}
+QSpinBox, QDoubleSpinBox, QComboBox, QLineEdit[role="field"] {{ min-height: {CONTROL_HEIGHT - 2}px; }}
+QPlainTextEdit:hover, QLineEdit[role="field"]:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover {{
+    border-color: $text_dim;
+}}
+QPlainTextEdit:focus, QLineEdit[role="field"]:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{
+    border: 2px solid $accent;
+}}
+QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus, QLineEdit[role="field"]:focus {{
+    min-height: {CONTROL_HEIGHT - 4}px;
+}}
+QComboBox:focus, QLineEdit[role="field"]:focus {{ padding: 0 {GAP - 1}px; }}
 QPlainTextEdit:focus {{ padding: {GRID - 1}px; }}
-QPlainTextEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{
+QPlainTextEdit:disabled, QLineEdit[role="field"]:disabled,
+QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{
     color: $text_disabled; border-color: $divider;
 }}
 QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button {{
@@ -281,6 +298,44 @@ QToolButton[role="fold"] {{ color: $text_dim; padding: 0; }}
 QToolButton[role="fold"]:checked {{ background: transparent; border-color: transparent; }}
 QToolButton[role="fold"]:focus {{ border-color: $accent; }}
 
+QToolButton[role="status"], QToolButton[role="gauge"] {{
+    color: $text_dim; font-size: {SECONDARY_PIXELS}px; padding: 2px {GAP}px;
+}}
+QToolButton[role="gauge"] {{ padding-right: {GAUGE_BAR_PIXELS + 2 * GAP}px; }}
+QToolButton[role="status"]:hover, QToolButton[role="gauge"]:hover {{ color: $text; }}
+QToolButton[role="status"]:focus, QToolButton[role="gauge"]:focus {{ padding: 1px {GAP - 1}px; }}
+QToolButton[role="gauge"]:focus {{ padding-right: {GAUGE_BAR_PIXELS + 2 * GAP - 1}px; }}
+
+QCheckBox[role="marked"] {{ spacing: {GAP}px; min-height: {CONTROL_HEIGHT}px; }}
+QCheckBox[role="marked"]::indicator {{
+    width: 14px; height: 14px; background: $field; border: 1px solid $line; border-radius: {GRID}px;
+}}
+QCheckBox[role="marked"]::indicator:hover {{ border-color: $text_dim; }}
+QCheckBox[role="marked"]:focus {{ outline: none; }}
+QCheckBox[role="marked"]::indicator:focus {{ width: 12px; height: 12px; border: 2px solid $accent; }}
+QCheckBox[role="marked"]::indicator:disabled {{ border-color: $divider; }}
+
+QFrame[role="popover"] {{ background: $raised; border: 1px solid $line; border-radius: {RADIUS}px; }}
+QAbstractItemView {{ outline: none; }}
+QTableView {{ background: $field; border: 1px solid $divider; border-radius: {RADIUS}px; }}
+QListView[role="plain"], QListWidget[role="plain"] {{ background: transparent; border: none; }}
+QListWidget[role="plain"]::item {{ min-height: {CONTROL_HEIGHT}px; padding: 0 {GAP}px; border-radius: {GRID}px; }}
+QListWidget[role="plain"]::item:hover {{ background: $raised; }}
+QListWidget[role="plain"]::item:selected {{ background: $selection; color: $on_selection; }}
+QListWidget[role="plain"]:focus {{ border: 1px solid $accent; }}
+QTableView::item {{ padding: 0 {GRID}px; }}
+QTableView:focus {{ border: 1px solid $accent; }}
+QHeaderView::section {{
+    background: $surface; color: $text_dim; border: none; border-bottom: 1px solid $divider; padding: {GRID}px 7px;
+}}
+QTabBar::tab {{
+    background: $surface; color: $text_dim; padding: {GRID}px {WIDE_GAP}px; border: none;
+    border-bottom: 2px solid transparent;
+}}
+QTabBar::tab:hover {{ color: $text; }}
+QTabBar::tab:selected {{ color: $text; border-bottom: 2px solid $text_dim; }}
+QTabBar::tab:focus {{ border-bottom: 2px solid $accent; }}
+
 QProgressBar {{ background: $background; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }}
 QProgressBar::chunk {{ background: $text_dim; border-radius: 3px; }}
 
@@ -297,6 +352,7 @@ QSlider::handle:horizontal:disabled {{ background: $text_disabled; }}
 
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
 QScrollBar::handle:vertical {{ background: $line; min-height: 24px; border-radius: 3px; margin: 2px; }}
+QScrollBar::handle:vertical:disabled {{ background: transparent; }}
 QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
 QScrollArea {{ border: none; background: $surface; }}
 """

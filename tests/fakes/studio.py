@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 from engine.request import GenerationRequest
 from ltx_studio.domain.estimate import first_request
 from ltx_studio.services.engine_bridge import Engine, EngineBridge
+from ltx_studio.state.preferences import Preferences
 from ltx_studio.state.session import Session
 from ltx_studio.ui.main_window import MainWindow
 from ltx_studio.ui.theme import Appearance
@@ -18,7 +19,7 @@ from tests.fakes.engine import Line, WorkUntilClosed, preview, progress, whole_r
 
 PROMPT = "a red ball bounces"
 # What the offscreen platform says about every window, for the mark `qt_log_ignore`.
-OFFSCREEN_REMARK = "does not support propagateSizeHints"
+OFFSCREEN_REMARK = r"does not support (propagateSizeHints|raise)"
 WORKING: list[Line] = [progress(0.3), preview(), WorkUntilClosed(progress(0.4))]
 Widget = TypeVar("Widget", bound=QWidget)
 
@@ -32,7 +33,10 @@ class Studio:
         self.bridge = EngineBridge(engine)
         self.session = Session(first_request())
         self.appearance = Appearance(app)
-        self.window = MainWindow(self.session, self.bridge, self.appearance, may_quit=lambda _parent: may_quit)
+        self.preferences = Preferences()
+        self.window = MainWindow(
+            self.session, self.bridge, self.appearance, self.preferences, may_quit=lambda _parent: may_quit
+        )
         self.window.show()
         with qtbot.waitActive(self.window):
             self.window.activateWindow()

@@ -1,0 +1,198 @@
+"""The panels around the picture, each declared once, and the docks they are in.
+
+A panel is added by a line in `PANELS`. Its command, its line in the menu and in the palette, and its place in saved
+and reset layouts follow from that line; a key is given in `resources/keymaps`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from PySide6.QtCore import Qt, Signal, SignalInstance
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QTabWidget, QWidget
+
+from ltx_studio.services.monitor import MemoryMonitor
+from ltx_studio.services.player import Player
+from ltx_studio.state.forecast import Forecast
+from ltx_studio.state.preferences import Preferences
+from ltx_studio.state.session import Session
+from ltx_studio.ui.actions import COMMANDS, VIEW, Command, tr
+from ltx_studio.ui.controls import IconButton, Label
+from ltx_studio.ui.theme import CONTROL_HEIGHT, GRID, PADDING, Appearance
+
+LEFT, RIGHT, BELOW = (
+    Qt.DockWidgetArea.LeftDockWidgetArea,
+    Qt.DockWidgetArea.RightDockWidgetArea,
+    Qt.DockWidgetArea.BottomDockWidgetArea,
+)
+_PANEL_COMMANDS_FOLLOW = "write_prompt"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What panels are made from, and what a `make` connects their signals to. They never know each other."""
+
+    session: Session
+    forecast: Forecast
+    player: Player
+    monitor: MemoryMonitor
+    preferences: Preferences
+    appearance: Appearance
+    closing: SignalInstance  # the window closes: what has threads ends them
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel. `name` is what saved layouts know it by: it never changes."""
+
+    name: str
+    title: str
+    area: Qt.DockWidgetArea
+    make: Callable[[Desk], QWidget]
+    size: int  # pixels at first: width at the sides, height below
+    is_open: bool = True  # at first
+    tab_of: str = ""  # the name of an earlier panel that it shares its place with
+    also_found_by: str = ""
+
+    @property
+    def command(self) -> Command:
+        """Shows and hides it."""
+        return Command(
+            f"show_{self.name}", VIEW, f"{self.title} panel", is_checkable=True, also_found_by=self.also_found_by
+        )
+
+
+def _make_prompt(desk: Desk) -> QWidget:
+    from ltx_studio.ui.prompt_panel import PromptPanel  # noqa: PLC0415 - a panel is imported when it is first shown
+
+    return PromptPanel(desk.session, desk.forecast, desk.appearance)
+
+
+def _make_monitor(desk: Desk) -> QWidget:
+    from ltx_studio.ui.monitor_panel import MonitorPanel  # noqa: PLC0415
+
+    return MonitorPanel(desk.monitor, desk.preferences, desk.appearance)
+
+
+PANELS = (
+    Panel("prompt", "Prompt", LEFT, _make_prompt, 336, also_found_by="write parameters"),
+    Panel("monitor", "Monitor", BELOW, _make_monitor, 168, is_open=False, also_found_by="memory gpu vram temperature"),
+)
+
+
+def commands_with(panels: Iterable[Panel]) -> tuple[Command, ...]:
+    """The table of commands with those of the panels among the others of their menu."""
+    split = [command.name for command in COMMANDS].index(_PANEL_COMMANDS_FOLLOW) + 1
+    first, *others = (panel.command for panel in panels)
+    return (*COMMANDS[:split], replace(first, starts_group=True), *others, *COMMANDS[split:])
+
+
+class Dock(QDockWidget):
+    """A panel's place in the window. The panel itself is made when it is first seen or asked for."""
+
+    shown_changed = Signal(bool)  # open or closed; a tab behind another one is open
+
+    def __init__(self, panel: Panel, desk: Desk, window: QMainWindow) -> None:
+        super().__init__(tr(panel.title), window)
+        self.setObjectName(panel.name)
+        self.declared = panel
+        self._desk = desk
+        self._content: QWidget | None = None
+        self.setTitleBarWidget(_Title(self, desk.appearance))
+        window.addDockWidget(panel.area, self)
+        self.setVisible(panel.is_open)
+
+    @property
+    def content(self) -> QWidget:
+        if self._content is None:
+            self._content = self.declared.make(self._desk)
+            self.setWidget(self._content)
+        return self._content
+
+    def toggle(self) -> None:
+        """Close it if it can be seen; otherwise open it, or bring its tab to the front, and give it the keys."""
+        if self.isVisible() and not self.visibleRegion().isEmpty():
+            self.hide()
+            return
+        self.show()
+        self.raise_()
+        first = self._first_control()
+        if first is not None:
+            first.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _first_control(self) -> QWidget | None:
+        """Where Tab would go first in this panel; None where there is nothing to do but look."""
+        widget = self.content.nextInFocusChain()
+        while widget is not None and self.content.isAncestorOf(widget):
+            if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isVisible() and widget.isEnabled():
+                return widget
+            widget = widget.nextInFocusChain()
+        return None
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        assert self.content is not None
+        super().showEvent(event)
+        self.shown_changed.emit(True)
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
+        super().hideEvent(event)
+        self.shown_changed.emit(not self.isHidden())
+
+
+class _Title(QWidget):
+    """The line above a panel: its name, and what the View menu offers too, for the mouse."""
+
+    def __init__(self, dock: QDockWidget, appearance: Appearance) -> None:
+        super().__init__(dock)
+        title = Label(dock.windowTitle(), parent=self)
+        detach = IconButton("mdi6.dock-window", self.tr("Detach or attach this panel"), appearance, self)
+        close = IconButton("mdi6.close", self.tr("Close this panel"), appearance, self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(PADDING, GRID, GRID, GRID)
+        layout.setSpacing(0)
+        layout.addWidget(title, 1)
+        for button in (detach, close):
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            layout.addWidget(button)
+        self.setMinimumHeight(CONTROL_HEIGHT + 2 * GRID)
+        detach.clicked.connect(lambda: dock.setFloating(not dock.isFloating()))
+        close.clicked.connect(dock.hide)
+
+
+class Docks:
+    """The docks of a window: how they are at first, and who is looked at."""
+
+    def __init__(self, panels: Iterable[Panel], desk: Desk, window: QMainWindow) -> None:
+        self._window = window
+        self.by_name = {panel.name: Dock(panel, desk, window) for panel in panels}
+        window.setDockOptions(QMainWindow.DockOption.AllowTabbedDocks | QMainWindow.DockOption.AllowNestedDocks)
+        # The sides keep their full height; what is below the picture is as wide as the picture and what is right of it.
+        window.setCorner(Qt.Corner.BottomLeftCorner, LEFT)
+        window.setCorner(Qt.Corner.BottomRightCorner, BELOW)
+        window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+
+    def arrange(self) -> None:
+        """Every panel where it is declared to be, at its first size."""
+        for dock in self.by_name.values():
+            panel = dock.declared
+            dock.setFloating(False)
+            self._window.removeDockWidget(dock)
+            self._window.addDockWidget(panel.area, dock)
+            if panel.tab_of in self.by_name:
+                self._window.tabifyDockWidget(self.by_name[panel.tab_of], dock)
+            dock.setVisible(panel.is_open)
+        for area, way in (
+            (LEFT, Qt.Orientation.Horizontal),
+            (RIGHT, Qt.Orientation.Horizontal),
+            (BELOW, Qt.Orientation.Vertical),
+        ):
+            docks = [dock for dock in self.by_name.values() if dock.declared.area == area]
+            self._window.resizeDocks(docks, [dock.declared.size for dock in docks], way)
+        for dock in self.by_name.values():
+            if dock.declared.tab_of in self.by_name:
+                self.by_name[dock.declared.tab_of].raise_()
+
+    def current(self) -> Dock | None:
+        """The one that the keyboard is in."""
+        focused = self._window.focusWidget()
+        return next((dock for dock in self.by_name.values() if focused and dock.isAncestorOf(focused)), None)
