@@ -15,8 +15,8 @@ from engine.types import FrameRate, Size
 
 SCHEMA_VERSION = 1
 
-Precision = Literal["auto", "bf16", "fp32"]
-Memory = Literal["auto", "resident"]
+Precision = Literal["auto", "bf16", "fp8", "int8", "fp32"]
+Memory = Literal["auto", "resident", "stream", "disk"]
 NoiseMode = Literal["counter", "reference"]
 
 

@@ -147,7 +147,7 @@ class GenerationEngine:
 
         store = self._store = self._store or ModelStore()
         try:
-            yield from run(task.request, task.output, store=store)
+            yield from run(task.request, task.output, store=store, folder=task.folder)
         except OutOfMemory:
             store.unload()
             raise

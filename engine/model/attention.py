@@ -31,6 +31,11 @@ class Rope:
     def to(self, dtype: torch.dtype) -> "Rope":
         return Rope(self.cos.to(dtype), self.sin.to(dtype), self.kind)
 
+    def rows(self, tokens: slice) -> "Rope":
+        """The tables of some of the tokens."""
+        place = (slice(None), slice(None), tokens) if self.kind == "split" else (slice(None), tokens)
+        return Rope(self.cos[place], self.sin[place], self.kind)
+
 
 def rope_frequencies(count: int, theta: float, *, double_precision: bool) -> Tensor:
     """Angular frequencies rising from pi/2 to theta pi/2 in equal ratios -> (count,) fp32."""
@@ -109,6 +114,7 @@ class Attention(nn.Module):
         self.to_v = Linear(context_dim, inner)
         self.to_gate_logits = Linear(query_dim, num_heads) if gated else None
         self.to_out = nn.Sequential(Linear(inner, query_dim))
+        self.most_tokens: int | None = None  # that ask at once; None: all
 
     def forward(
         self,
@@ -126,17 +132,45 @@ class Attention(nn.Module):
         replaced by its values (self-attention only); gates and output projection apply to them all the same.
         """
         context = x if context is None else context
-        values = self.to_v(context)
+        v = self._split(self.to_v(context))
         if skip is not None and bool(skip.all()):
-            heads = self._split(values).transpose(1, 2)
-        else:
-            q = self._rotated(self.q_norm(self.to_q(x)), rope)
-            k = self._rotated(self.k_norm(self.to_k(context)), rope if context_rope is None else context_rope)
-            v = self._split(values)
-            attended = attention(q, k, v, mask)
-            if skip is not None:
-                attended = torch.where(skip[:, None, None, None], v, attended)
-            heads = attended.transpose(1, 2)
+            return self._projected(x, v)
+        k = self._rotated(self.k_norm(self.to_k(context)), rope if context_rope is None else context_rope)
+        if self.most_tokens is None or x.shape[1] <= self.most_tokens:
+            return self._attend(x, k, v, rope, mask, skip, v)
+        result = torch.empty_like(x)
+        for start in range(0, x.shape[1], self.most_tokens):
+            rows = slice(start, start + self.most_tokens)
+            result[:, rows] = self._attend(
+                x[:, rows].contiguous(),
+                k,
+                v,
+                None if rope is None else rope.rows(rows),
+                mask if mask is None or mask.shape[2] == 1 else mask[:, :, rows],
+                skip,
+                v[:, :, rows],
+            )
+        return result
+
+    def _attend(
+        self,
+        x: Tensor,
+        k: Tensor,
+        v: Tensor,
+        rope: Rope | None,
+        mask: Tensor | None,
+        skip: Tensor | None,
+        own_values: Tensor,
+    ) -> Tensor:
+        """What the tokens x get of the keys and values; where samples skip attention, their own values."""
+        attended = attention(self._rotated(self.q_norm(self.to_q(x)), rope), k, v, mask)
+        if skip is not None:
+            attended = torch.where(skip[:, None, None, None], own_values, attended)
+        return self._projected(x, attended)
+
+    def _projected(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Heads (B, N, T, K), gated by the tokens they are for, to (B, T, query_dim)."""
+        heads = attended.transpose(1, 2)
         if self.to_gate_logits is not None:
             heads = heads * (2 * torch.sigmoid(self.to_gate_logits(x)))[..., None]
         return self.to_out(heads.flatten(2))

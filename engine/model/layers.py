@@ -27,10 +27,10 @@ def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 def timestep_features(timesteps: Tensor) -> Tensor:
-    """Sinusoidal features of scaled timesteps (N,) -> (N, 256) fp32: cosines first, then sines."""
+    """Sinusoidal features of scaled timesteps (...) -> (..., 256) fp32: cosines first, then sines."""
     half = TIMESTEP_CHANNELS // 2
     exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) * (-math.log(MAX_PERIOD) / half)
-    angles = timesteps.float()[:, None] * exponents.exp()
+    angles = timesteps.float()[..., None] * exponents.exp()
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
@@ -54,9 +54,16 @@ class FeedForward(nn.Module):
         self.net = nn.Sequential(
             GeluProjection(width, 4 * width, bias=bias), nn.Identity(), Linear(4 * width, width, bias=bias)
         )
+        self.most_tokens: int | None = None  # that pass at once; None: all
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
+        if self.most_tokens is None or x.shape[1] <= self.most_tokens:
+            return self.net(x)
+        result = torch.empty_like(x)
+        for start in range(0, x.shape[1], self.most_tokens):
+            rows = slice(start, start + self.most_tokens)
+            result[:, rows] = self.net(x[:, rows].contiguous())
+        return result
 
 
 @dataclass(frozen=True)
@@ -67,20 +74,20 @@ class Modulation:
     4096 over all of them would cost 2.4 GB.
     """
 
-    rows: Tensor  # (B or U, R, D)
-    embedded: Tensor  # (B or U, D): the embedded timestep, which the output head uses again
-    token_to_row: Tensor | None  # (B, T) index into U; None when each sample has a single timestep
+    rows: Tensor  # (B, 1 or T, R, D), or (U, R, D) with `token_to_row`
+    embedded: Tensor  # (B, 1 or T, D) or (U, D): the embedded timestep, which the output head uses again
+    token_to_row: Tensor | None  # (B, T) index into U
 
     def row(self, index: int, table: Tensor) -> Tensor:
         """Row `index` with the block's own table (R', D) added -> (B, 1 or T, D)."""
-        return self._spread(table[index].to(self.rows.dtype) + self.rows[:, index])
+        return self._spread(table[index].to(self.rows.dtype) + self.rows[..., index, :])
 
     def head(self, table_row: Tensor) -> Tensor:
         """The embedded timestep with a row (D,) of the output table added -> (B, 1 or T, D)."""
         return self._spread(table_row.to(self.embedded.dtype) + self.embedded)
 
     def _spread(self, values: Tensor) -> Tensor:
-        return values[:, None] if self.token_to_row is None else values[self.token_to_row]
+        return values if self.token_to_row is None else values[self.token_to_row]
 
 
 class TimestepEmbedder(nn.Module):
@@ -116,13 +123,15 @@ class AdaLayerNormSingle(nn.Module):
 
     def forward(self, timesteps: Tensor) -> Modulation:
         """timesteps (B, T) fp32, already scaled -> rows for each of the B x T tokens."""
-        values, token_to_row = _distinct(timesteps)
+        is_training = torch.is_grad_enabled() and self.linear.weight.requires_grad
+        values, token_to_row = _distinct(timesteps, is_shared=not is_training)
         embedded = self.emb(values)
         rows = self.linear(F.silu(embedded)).unflatten(-1, (self.num_rows, -1))
         return Modulation(rows, embedded, token_to_row)
 
 
-def _distinct(timesteps: Tensor) -> tuple[Tensor, Tensor | None]:
+def _distinct(timesteps: Tensor, *, is_shared: bool) -> tuple[Tensor, Tensor | None]:
+    """Without `is_shared`, tokens keep rows of their own: gradients of shared ones are added up one by one, slowly."""
     if bool((timesteps == timesteps[:, :1]).all()):
-        return timesteps[:, 0], None
-    return torch.unique(timesteps, return_inverse=True)
+        return timesteps[:, :1], None
+    return torch.unique(timesteps, return_inverse=True) if is_shared else (timesteps, None)

@@ -286,6 +286,20 @@ class Transformer(nn.Module):
         self.proj_out = Linear(video.width, video.out_channels)
         self.audio_proj_out = Linear(audio.width, audio.out_channels)
 
+    def cut_into_pieces(self, *, feed_forward: int | None, attention: int | None) -> None:
+        """Let at most so many tokens pass each layer of a kind at once; None: all of them.
+
+        Less memory for the same arithmetic; a matrix product may round differently for another number of rows.
+        """
+        for layer in self.modules():
+            match layer:
+                case FeedForward():
+                    layer.most_tokens = feed_forward
+                case Attention():
+                    layer.most_tokens = attention
+                case _:
+                    pass
+
     def forward(
         self,
         video: StreamInput | None,

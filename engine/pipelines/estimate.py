@@ -1,40 +1,30 @@
 """What a plan will cost: memory at its peak and seconds for each stage, from counted work and measured speed.
 
-Work is counted in multiply-add operations; speed is what earlier runs on this machine achieved, kept in the cache
-folder, and a cautious guess until there was one.
+Memory is counted (`policy`), then corrected by what allocators were seen to add. Time is the work of a stage at this
+machine's speed or, where blocks stream, the time of their copies if that is longer, plus reading from disk what the
+stage is the first to need.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import dataclass
 
-from engine.folders import cache_folder
 from engine.hardware import Device, Machine
-from engine.model.tiles import choose_tiling
 from engine.pipelines.facts import ModelFacts
-from engine.types import Size, latent_frame_count
+from engine.pipelines.policy import FRAMEWORK_BYTES, USUAL_RATIO, MemoryPolicy, Task, block_bytes, peak_of
+from engine.pipelines.speed import (
+    FP8_SPEEDUP,
+    GUESSED_COPY_BYTES_PER_S,
+    GUESSED_DISK_BYTES_PER_S,
+    Clock,
+    Observation,
+    Speeds,
+    device_key,
+    remember,
+)
+from engine.pipelines.work import Work, WorkKind, decode_work, denoise_work, text_work, upsample_work
 
-# Floating-point operations per second that a first estimate assumes.
-_GUESSED_SPEED = {"cpu": 25e9, "mps": 4e12, "cuda": 40e12}  # per core for the CPU
-_BYTES = {"bf16": 2, "fp32": 4}
-_FRAMEWORK_BYTES = 600 * 2**20  # torch, its kernels and Python itself
-# Hidden tensors alive at once in a block: stream, query, key, value, attended, and the feed-forward's four-fold middle.
-_LIVE_HIDDEN_TENSORS = 12
-# Largest decoder tensors alive at once: input, padded copy, output, and the blend buffer.
-_LIVE_DECODER_TENSORS = 5
-
-
-@dataclass(frozen=True)
-class Workload:
-    """One denoising stage as its cost sees it."""
-
-    name: str
-    video_tokens: int
-    predictions: int
-    passes: int
+# Below this share of a stage's measured time, reading and copying leave its computing to be learnt from.
+_LEARNABLE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,6 +35,7 @@ class Estimate:
     together_bytes: int  # the peak if every part of the model stayed loaded
     peak_ram_bytes: int
     ram_free_bytes: int
+    model_bytes: int  # of the peak, on the device: weights and activations, without what a program takes before them
     stage_seconds: Mapping[str, float]  # by stage, in order: text, each denoising stage, decode
 
     @property
@@ -52,128 +43,124 @@ class Estimate:
         return sum(self.stage_seconds.values())
 
 
-class DeviceSpeed(NamedTuple):
-    """Operations per second of one device. Matrices and convolutions of a model never run equally fast."""
-
-    denoise: float
-    decode: float
-
-
 @dataclass(frozen=True)
-class Speeds:
-    """What was measured, by device."""
+class Stage:
+    """One stage's time, by what it waits for."""
 
-    by_device: Mapping[str, DeviceSpeed] = field(default_factory=dict[str, DeviceSpeed])
-
-    def of(self, device: Device, machine: Machine) -> DeviceSpeed:
-        guess = _GUESSED_SPEED[device.kind] * (machine.num_cores if device.kind == "cpu" else 1)
-        return self.by_device.get(_device_key(device), DeviceSpeed(guess, guess))
-
-
-def learned_speeds() -> Speeds:
-    """What earlier runs measured here; empty before the first one, or when the record is damaged."""
-    try:
-        values = json.loads(_record_path().read_text(encoding="utf-8"))
-        speeds = {
-            str(name): DeviceSpeed(float(speed["denoise"]), float(speed["decode"])) for name, speed in values.items()
-        }
-        return Speeds({name: speed for name, speed in speeds.items() if min(speed) > 0})
-    except (OSError, ValueError, AttributeError, TypeError, KeyError):
-        return Speeds()
+    name: str
+    phase: str  # which observations teach it: "text", "denoise" or "decode"
+    work: Work
+    read_bytes: int  # from disk, once
+    copied_bytes: int  # while it computes: whichever takes longer
+    copies_from_disk: bool
 
 
-def remember_speed(device: Device, speed: DeviceSpeed) -> None:
-    """Keep what a run achieved, for the next estimate. A cache: failing to write it is no error."""
-    if min(speed) <= 0:
-        return
-    speeds = {**learned_speeds().by_device, _device_key(device): speed}
-    path = _record_path()
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_text(json.dumps({name: item._asdict() for name, item in speeds.items()}), encoding="utf-8")
-        partial.replace(path)
-
-
-def estimate(
-    model: ModelFacts,
-    workloads: Sequence[Workload],
-    *,
-    size: Size,
-    frames: int,
-    device: Device,
-    machine: Machine,
-    precision: str,
-    speed: DeviceSpeed,
-    has_sound: bool,
-) -> Estimate:
+def estimate(task: Task, policy: MemoryPolicy, *, device: Device, machine: Machine, speeds: Speeds) -> Estimate:
     """Peak memory and seconds of a run."""
-    element = _BYTES[precision]
-
-    def weights(*parts: str) -> int:
-        return sum(model.parameters.get(part, 0) for part in parts) * element
-
-    peaks = [weights("text_encoder"), weights("text")]
-    most_activations = _decode_bytes(model, size, frames, element)
-    seconds = {"text": 2 * model.parameters.get("text_encoder", 0) * model.text_tokens / speed.denoise}
-    for workload in workloads:
-        activations = activation_bytes(model, workload, element)
-        most_activations = max(most_activations, activations)
-        peaks.append(weights("transformer") + activations)
-        seconds[workload.name] = stage_operations(model, workload) / speed.denoise
-    peaks.append(weights("video_decoder") + _decode_bytes(model, size, frames, element))
-    seconds["decode"] = decode_operations(model, size, frames, has_sound=has_sound) / speed.decode
-    peak = max(peaks)
-    on_cpu = device.kind == "cpu"
+    clock = speeds.clock(run_key(task.model, policy, device), speeds.first_rates(device, machine))
+    peak = peak_of(task, policy, device)
+    seconds = {
+        stage.name: _seconds(stage, clock, policy, device, machine) for stage in timed_stages(task, policy, device)
+    }
+    ratio = USUAL_RATIO[device.kind]
+    activations = clock.measured_peak(peak.activation_bytes, ratio)
+    extra = activations - int(peak.activation_bytes * ratio)
     return Estimate(
-        peak_device_bytes=peak + (_FRAMEWORK_BYTES if on_cpu else 0),
-        together_bytes=weights(*model.parameters) + most_activations + (_FRAMEWORK_BYTES if on_cpu else 0),
-        # On a GPU, weights pass through main memory tensor by tensor.
-        peak_ram_bytes=(peak if on_cpu else 0) + _FRAMEWORK_BYTES,
+        peak_device_bytes=peak.device_bytes + extra,
+        together_bytes=peak.together_bytes,
+        peak_ram_bytes=peak.ram_bytes + (0 if device.kind == "cuda" else extra),
         ram_free_bytes=machine.ram_free_bytes,
+        model_bytes=peak.weights_bytes + activations,
         stage_seconds=seconds,
     )
 
 
-def stage_operations(model: ModelFacts, workload: Workload) -> float:
-    """Floating-point operations of one denoising stage: every weight meets every token, every token every other."""
-    config = model.transformer
-    matrices = 2 * model.parameters["transformer"] * workload.video_tokens
-    attention = 4 * workload.video_tokens**2 * config.video.width * config.num_layers
-    text = 4 * workload.video_tokens * model.text_tokens * config.video.width * config.num_layers
-    return float(matrices + attention + text) * workload.predictions * workload.passes
+def run_key(model: ModelFacts, policy: MemoryPolicy, device: Device) -> str:
+    """Runs that teach each other: the same device, precision, and shape of model."""
+    config, vae = model.transformer, model.video_vae
+    shape = f"{config.num_layers}x{config.video.width}-{vae.decoder_width}x{len(vae.decoder_blocks)}"
+    return f"{device_key(device)}|{policy.precision}|{model.generation}-{shape}"
 
 
-def activation_bytes(model: ModelFacts, workload: Workload, element: int) -> int:
-    hidden = workload.video_tokens * model.transformer.video.width * element
-    return hidden * workload.passes * _LIVE_HIDDEN_TENSORS
+def learn(
+    task: Task,
+    policy: MemoryPolicy,
+    *,
+    device: Device,
+    machine: Machine,
+    seconds: Mapping[str, float],
+    peak_bytes: int,
+) -> None:
+    """Let the next plan know what a finished run took.
+
+    `seconds` by stage as in `Estimate.stage_seconds`; `peak_bytes` of PyTorch's allocator on a GPU, of the process
+    elsewhere; 0 where nothing measured it.
+    """
+    observations: list[Observation] = []
+    for stage in timed_stages(task, policy, device):
+        measured = seconds.get(stage.name, 0.0)
+        waiting = _reading_seconds(stage, machine) + _copying_seconds(stage, device, machine)
+        if waiting < _LEARNABLE_SHARE * measured:
+            work = dict(stage.work)
+            if policy.multiplies_fp8:
+                work["matrices"] = work.get("matrices", 0.0) / FP8_SPEEDUP
+            observations.append(Observation(stage.phase, work, measured))
+    counted = peak_of(task, policy, device)
+    framework = 0 if device.kind == "cuda" else FRAMEWORK_BYTES[device.kind]
+    activations = peak_bytes - framework - counted.weights_bytes
+    peak = (counted.activation_bytes, activations) if activations > 0 else None
+    remember(run_key(task.model, policy, device), observations, peak)
 
 
-def _decode_bytes(model: ModelFacts, size: Size, frames: int, element: int) -> int:
-    """The widest tensors of one tile, and the picture it is blended into."""
-    tiling = choose_tiling(size)
-    tile_pixels = min(size.width, tiling.width) * min(size.height, tiling.height)
-    tile_frames = min(frames, tiling.frames)
-    vae = model.video_vae
-    widest = vae.decoder_width * tile_frames * tile_pixels // vae.patch_size**2
-    picture = 3 * tile_frames * size.width * size.height * 4
-    return widest * element * _LIVE_DECODER_TENSORS + picture
+def timed_stages(task: Task, policy: MemoryPolicy, device: Device) -> Sequence[Stage]:
+    """What a run waits for, in order."""
+    model = task.model
+    stored_text = 2 * (model.parameters.get("text_encoder", 0) + model.parameters["text"])
+    result = [Stage("text", "text", text_work(model, task.prompts), stored_text, 0, False)]
+    config, layers = model.transformer, policy.transformer
+    block = block_bytes(model, policy.precision) + task.lora_bytes / config.num_layers
+    for index, load in enumerate(task.stages):
+        work = denoise_work(model, load)
+        if index > 0:
+            work = _sum(work, upsample_work(model, task.stage_sizes[index], task.frames))
+        # The first stage reads what stays on the device or in main memory; blocks on disk are read again and again.
+        read = layers.num_blocks if layers.kind != "disk" else layers.resident_blocks
+        copied = 0.0
+        if device.kind == "cuda" or layers.kind == "disk":
+            copied = layers.streamed_blocks * block * load.sweeps
+        read_bytes = int(read * block) if index == 0 else 0
+        result.append(Stage(load.name, "denoise", work, read_bytes, int(copied), layers.kind == "disk"))
+    sound_seconds = task.sound_seconds if task.has_sound else None
+    work = decode_work(model, task.size, task.frames, policy.tiling, sound_seconds=sound_seconds)
+    stored = 2 * (model.parameters["video_decoder"] + model.parameters["audio"])
+    result.append(Stage("decode", "decode", work, stored, 0, False))
+    return result
 
 
-def decode_operations(model: ModelFacts, size: Size, frames: int, *, has_sound: bool) -> float:
-    """The decoder's weights meet every position of their level; taken at the level where most of the work is."""
-    vae = model.video_vae
-    positions = latent_frame_count(frames) * (size.width // vae.space_factor) * (size.height // vae.space_factor)
-    pixels = size.width * size.height * frames / vae.patch_size**2
-    video = 2 * (model.parameters.get("video_decoder", 0) * positions + 27 * 8 * vae.decoder_width**2 * pixels)
-    # Each mel frame passes the vocoder's weights at most some two hundred times, once for every sample it becomes.
-    sound = 2 * model.parameters.get("audio", 0) * frames * 20 if has_sound else 0
-    return float(video + sound)
+def _seconds(stage: Stage, clock: Clock, policy: MemoryPolicy, device: Device, machine: Machine) -> float:
+    work = dict(stage.work)
+    if policy.multiplies_fp8:
+        work["matrices"] = work.get("matrices", 0.0) / FP8_SPEEDUP
+    computing = clock.seconds(stage.phase, work)
+    return _reading_seconds(stage, machine) + max(computing, _copying_seconds(stage, device, machine))
 
 
-def _device_key(device: Device) -> str:
-    return f"{device.kind}:{device.name}"
+def _reading_seconds(stage: Stage, machine: Machine) -> float:
+    return stage.read_bytes / _disk_speed(machine)
 
 
-def _record_path() -> Path:
-    return cache_folder() / "speeds.json"
+def _copying_seconds(stage: Stage, device: Device, machine: Machine) -> float:
+    speed = device.copy_bytes_per_s or GUESSED_COPY_BYTES_PER_S[device.kind]
+    return stage.copied_bytes / (min(speed, _disk_speed(machine)) if stage.copies_from_disk else speed)
+
+
+def _disk_speed(machine: Machine) -> float:
+    return machine.disk_bytes_per_s or GUESSED_DISK_BYTES_PER_S
+
+
+def _sum(first: Work, second: Work) -> Work:
+    """Both amounts of work in one phase."""
+    total: dict[WorkKind, float] = {**first}
+    for kind, amount in second.items():
+        total[kind] = total.get(kind, 0.0) + amount
+    return {**total, "phases": 1.0}

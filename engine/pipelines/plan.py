@@ -1,35 +1,37 @@
-"""From a request to a plan: sizes on the model's grid, stages with their noise levels and guidance, and why.
+"""From a request to a plan: sizes on the model's grid, stages, where every weight lives, what it costs, and why.
 
-Pure and torch-free: the same call drives the live estimate in a window, the `plan` verb, and the run itself. What a
-plan predicts in memory and time comes from `engine.pipelines.estimate`.
-
-The four presets reproduce the official recipes (Lightricks/LTX-2, commit 400fd31), with one difference: the second
-stage of the guided presets keeps the first stage's sound fixed, where the official one makes it again and drops it.
+Pure and torch-free: the same call drives the live estimate in a window, the `plan` verb, and the run itself. Presets
+are in `engine.pipelines.recipe`, the memory policy in `residency`, predictions in `estimate`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
-from engine.errors import RequestError
+from engine.errors import CheckpointError, RequestError
 from engine.hardware import Device, Machine, current_machine
-from engine.pipelines.estimate import Estimate, Speeds, Workload, estimate, learned_speeds
+from engine.pipelines.decisions import Choice, Decisions
+from engine.pipelines.estimate import Estimate, estimate, learn
 from engine.pipelines.facts import ModelFacts, model_facts
-from engine.request import GenerationRequest, Guidance, GuidanceScales, ImageReference, Preset
-from engine.sampling.schedule import DISTILLED_SIGMAS, REFINE_SIGMAS, resampled, shifted_sigmas
+from engine.pipelines.policy import Budget, MemoryPolicy, Task
+from engine.pipelines.recipe import StagePlan, choose_stages, latent_area
+from engine.pipelines.residency import decide
+from engine.pipelines.shortfall import Shortfall, learned_shortfall
+from engine.pipelines.speed import Speeds, learned_speeds
+from engine.pipelines.work import Workload
+from engine.request import GenerationRequest, ImageReference
 from engine.types import FrameRate, Size, latent_frame_count, snap_frame_count
+from engine.weights.lora_file import LoraFile
 
-Sampler = Literal["euler", "res_2s"]
 Light = Literal["green", "amber", "red"]
-SoundSource = Literal["none", "generate", "keep"]
 
 DEFAULT_FRAME_RATE = FrameRate.parse(24)
 MAX_FRAMES = 1441  # a minute at 24 fps; the model was trained on up to 20 s
 TRAINED_SECONDS = 20.0
 MAX_PIXELS_PER_SIDE = 4096
 MAX_PROMPT_CHARACTERS = 10_000  # the text encoder reads 1024 tokens, some 5,000 characters of prose
-MAX_STEPS = 200
-_ROOM_TO_STAY = 0.7  # of the free memory; the rest is for other programs and for what the estimate misses
+SLOW_SECONDS = 3600.0
 OUT_OF_SIGHT = "low quality, blurry, overexposed, flicker, compression artefacts, burnt-in subtitles, watermark, logo"
 DEFAULT_NEGATIVE_PROMPT = (
     f"{OUT_OF_SIGHT}, deformed face, extra fingers, melting limbs, jitter, frozen picture, sudden cut, fade to black, "
@@ -39,47 +41,19 @@ DEFAULT_NEGATIVE_PROMPT = (
 
 
 @dataclass(frozen=True)
-class StagePlan:
-    """One pass from noise to latents."""
-
-    name: str  # "base" or "refine"
-    size: Size
-    sigmas: tuple[float, ...]
-    sampler: Sampler
-    guidance: Guidance
-    distilled_strength: float  # of the distilled LoRA; 0 when the weights are distilled themselves
-    sound: SoundSource  # "keep": the sound of the stage before, fixed
-
-    @property
-    def num_steps(self) -> int:
-        return len(self.sigmas) - 1 + (self.sampler == "res_2s")
-
-    @property
-    def num_predictions(self) -> int:
-        return 2 * (len(self.sigmas) - 1) + 1 if self.sampler == "res_2s" else len(self.sigmas) - 1
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One decision, in words."""
-
-    what: str
-    value: str
-    why: str
-
-
-@dataclass(frozen=True)
 class Plan:
     """Everything a run needs to know, decided."""
 
     request: GenerationRequest  # with frames, size, rate and negative prompt filled in
     model: ModelFacts
+    machine: Machine
     device: Device
-    precision: Literal["bf16", "fp32"]
+    policy: MemoryPolicy
     size: Size
     frames: int
     frame_rate: FrameRate
     stages: tuple[StagePlan, ...]
+    task: Task
     estimate: Estimate
     choices: tuple[Choice, ...]
     warnings: tuple[str, ...]
@@ -95,19 +69,29 @@ class Plan:
     @property
     def keeps_everything(self) -> bool:
         """Whether every part of the model may stay loaded, for the next stage and the next run."""
-        return self.estimate.together_bytes <= _ROOM_TO_STAY * self.device.free_bytes
+        return "text_encoder" in self.policy.kept
 
     @property
     def light(self) -> Light:
-        """Green fits with a tenth to spare, amber barely, red does not."""
-        worst = max(self._device_share(), self._ram_share())
-        return "red" if worst > 1 else "amber" if worst > 0.9 else "green"
+        """Green fits with room to spare, amber barely or slowly, red does not."""
+        on_device, in_ram = self.estimate.peak_device_bytes, self.estimate.peak_ram_bytes
+        if on_device > self.device.free_bytes or in_ram > self.machine.ram_free_bytes:
+            return "red"
+        budget = Budget.of(self.device, self.machine)
+        is_tight = on_device > budget.device_bytes or in_ram > budget.ram_bytes
+        is_slow = self.policy.transformer.kind == "disk" or self.estimate.seconds > SLOW_SECONDS
+        return "amber" if is_tight or is_slow else "green"
 
-    def _device_share(self) -> float:
-        return self.estimate.peak_device_bytes / max(self.device.free_bytes, 1)
-
-    def _ram_share(self) -> float:
-        return self.estimate.peak_ram_bytes / max(self.estimate.ram_free_bytes, 1)
+    def learn(self, seconds: dict[str, float], peak_bytes: int) -> None:
+        """Let later plans know what a run of this one took; see `estimate.learn`."""
+        learn(
+            self.task,
+            self.policy,
+            device=self.device,
+            machine=self.machine,
+            seconds=seconds,
+            peak_bytes=peak_bytes,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form that scripts rely on."""
@@ -128,14 +112,26 @@ class Plan:
                 {
                     "name": name,
                     "seconds": round(seconds, 1),
-                    "residency": "RAM" if self.device.kind == "cpu" else "GPU",
-                    "precision": self.precision,
+                    "residency": self._residency(name),
+                    "precision": self._precision(name),
                 }
                 for name, seconds in self.estimate.stage_seconds.items()
             ],
             "choices": [{"what": item.what, "value": item.value, "why": item.why} for item in self.choices],
             "warnings": list(self.warnings),
         }
+
+    def _residency(self, stage: str) -> str:
+        """Where a stage's weights are, in words."""
+        here = "RAM" if self.device.kind == "cpu" else "GPU"
+        layers = {"text": self.policy.text_encoder, "decode": None}.get(stage, self.policy.transformer)
+        if layers is None or layers.kind == "resident":
+            return here
+        source = "RAM" if layers.kind == "stream" else "disk"
+        return f"{here} {layers.resident_blocks}/{layers.num_blocks}, {source}"
+
+    def _precision(self, stage: str) -> str:
+        return self.policy.compute if stage in {"text", "decode"} else self.policy.precision
 
 
 def plan(
@@ -152,14 +148,13 @@ def plan(
     """
     machine = machine or current_machine()
     model = model or model_facts(request.model)
-    decisions = _Decisions()
+    decisions = Decisions()
     _check_text(request)
     frame_rate = request.frame_rate or DEFAULT_FRAME_RATE
     frames = _frames(request, model, frame_rate, decisions)
     size = _size(request, model, decisions)
     device = _device(request, machine, decisions)
-    precision = _precision(request, device, decisions)
-    stages = _stages(request, model, size, frames, decisions)
+    stages = choose_stages(request, model, size, frames, decisions)
     size = stages[-1].size
     images = tuple(_placed(image, frames) for image in request.images)
     _check_guidance(request)
@@ -179,47 +174,43 @@ def plan(
         frame_rate=frame_rate,
         images=images,
     )
-    prediction = estimate(
-        model,
-        [workload(stage, model, frames, request) for stage in stages],
-        size=size,
-        frames=frames,
-        device=device,
-        machine=machine,
-        precision=precision,
-        speed=(speeds or learned_speeds()).of(device, machine),
-        has_sound=not request.silent,
-    )
+    task = _task(resolved, model, stages)
+    shortfall = learned_shortfall(device, model)
+    decision = decide(task, *shortfall.of(device, machine), request)
+    task = replace(task, stages=[replace(load, passes_at_once=decision.policy.passes_at_once) for load in task.stages])
+    if shortfall != Shortfall():
+        share = min(shortfall.device_share, shortfall.ram_share)
+        decisions.add("free memory", f"{share:.0%} of it counts", "runs like this one ran out of it before")
     result = Plan(
         request=resolved,
         model=model,
+        machine=machine,
         device=device,
-        precision=precision,
+        policy=decision.policy,
         size=size,
         frames=frames,
         frame_rate=frame_rate,
         stages=stages,
-        estimate=prediction,
-        choices=tuple(decisions.choices),
-        warnings=tuple(decisions.warnings),
+        task=task,
+        estimate=estimate(
+            task, decision.policy, device=device, machine=machine, speeds=learned_speeds() if speeds is None else speeds
+        ),
+        choices=(*decisions.choices, *decision.choices),
+        warnings=(*decisions.warnings, *decision.warnings),
     )
-    value, why = ("all parts", "together they fit") if result.keeps_everything else ("one part at a time", "to fit")
-    result = replace(result, choices=(*result.choices, Choice("loaded", value, why)))
+    return replace(result, warnings=(*result.warnings, *_warnings_of_cost(result)))
+
+
+def _warnings_of_cost(result: Plan) -> list[str]:
+    warnings: list[str] = []
     if not result.fits:
-        warning = f"This needs more memory than {device.name or device.torch_name} has free; it may fail."
-        result = replace(result, warnings=(*result.warnings, warning))
-    return result
-
-
-class _Decisions:
-    """Collects what was decided, in order."""
-
-    def __init__(self) -> None:
-        self.choices: list[Choice] = []
-        self.warnings: list[str] = []
-
-    def add(self, what: str, value: object, why: str) -> None:
-        self.choices.append(Choice(what, str(value), why))
+        device_is_short = result.estimate.peak_device_bytes > result.device.free_bytes
+        where = (result.device.name or result.device.torch_name) if device_is_short else "this machine"
+        kind = "memory" if device_is_short else "main memory"
+        warnings.append(f"This needs more {kind} than {where} has free; it may fail.")
+    if result.estimate.seconds > SLOW_SECONDS:
+        warnings.append(f"This will take about {result.estimate.seconds / 3600:.0f} hours.")
+    return warnings
 
 
 def _check_text(request: GenerationRequest) -> None:
@@ -234,7 +225,7 @@ def _check_text(request: GenerationRequest) -> None:
         raise RequestError("prompt", "The prompt is empty.", remedy="Describe what to see and hear.")
 
 
-def _frames(request: GenerationRequest, model: ModelFacts, frame_rate: FrameRate, decisions: _Decisions) -> int:
+def _frames(request: GenerationRequest, model: ModelFacts, frame_rate: FrameRate, decisions: Decisions) -> int:
     if request.frames is not None and request.seconds is not None:
         raise RequestError("frames", "Both frames and seconds are given.", remedy="Give one of them.")
     wanted: float = model.defaults.frames
@@ -259,7 +250,7 @@ def _frames(request: GenerationRequest, model: ModelFacts, frame_rate: FrameRate
     return frames
 
 
-def _size(request: GenerationRequest, model: ModelFacts, decisions: _Decisions) -> Size:
+def _size(request: GenerationRequest, model: ModelFacts, decisions: Decisions) -> Size:
     wanted = request.size or model.defaults.size
     if min(wanted.width, wanted.height) < 1 or max(wanted.width, wanted.height) > MAX_PIXELS_PER_SIDE:
         raise RequestError(
@@ -275,127 +266,13 @@ def _size(request: GenerationRequest, model: ModelFacts, decisions: _Decisions) 
     return size
 
 
-def _device(request: GenerationRequest, machine: Machine, decisions: _Decisions) -> Device:
+def _device(request: GenerationRequest, machine: Machine, decisions: Decisions) -> Device:
     device = machine.device(request.device)
     if device is None:
         have = ", ".join(item.torch_name for item in machine.devices)
         raise RequestError("device", f"There is no device '{request.device}' here.", remedy=f"Choose one of: {have}.")
     decisions.add("device", device.torch_name, "the best of this machine" if request.device == "auto" else "as asked")
     return device
-
-
-def _precision(request: GenerationRequest, device: Device, decisions: _Decisions) -> Literal["bf16", "fp32"]:
-    if request.precision != "auto":
-        decisions.add("precision", request.precision, "as asked")
-        return request.precision
-    if device.kind == "cpu":
-        decisions.add("precision", "fp32", "processors compute it faster than bf16")
-        return "fp32"
-    decisions.add("precision", "bf16", "the precision of the model's own weights")
-    return "bf16"
-
-
-def _stages(
-    request: GenerationRequest, model: ModelFacts, size: Size, frames: int, decisions: _Decisions
-) -> tuple[StagePlan, ...]:
-    preset, half = request.preset, size.halved()
-    lora = _distilled_strengths(request, model)
-    sound: SoundSource = "none" if request.silent else "generate"
-    fixed: SoundSource = "none" if request.silent else "keep"
-    steps = _steps(request, model)
-    unguided = _overridden(Guidance(), request)
-    match preset:
-        case Preset.DRAFT | Preset.FAST:
-            sigmas = resampled(DISTILLED_SIGMAS, steps)
-            base = StagePlan("base", half, sigmas, "euler", unguided, lora[0], sound)
-            refine = StagePlan("refine", size, REFINE_SIGMAS, "euler", Guidance(), lora[1], sound)
-            why = "a draft stays at half size" if preset is Preset.DRAFT else "8 + 3 steps of the distilled model"
-        case Preset.STANDARD:
-            guidance = _overridden(_standard_guidance(model), request)
-            base = StagePlan("base", half, shifted_sigmas(steps), "euler", guidance, lora[0], sound)
-            refine = StagePlan("refine", size, REFINE_SIGMAS, "euler", Guidance(), lora[1], fixed)
-            why = "guided steps at half size, then three of the distilled model"
-        case Preset.HIGH:
-            tokens = latent_frame_count(frames) * _latent_area(half, model)
-            guidance = _overridden(_high_guidance(), request)
-            base = StagePlan("base", half, shifted_sigmas(steps, tokens), "res_2s", guidance, lora[0], sound)
-            refine = StagePlan("refine", size, REFINE_SIGMAS, "res_2s", Guidance(), lora[1], fixed)
-            why = "second-order guided steps at half size, then second-order refinement"
-    decisions.add("preset", preset.value, why)
-    if preset is Preset.DRAFT:
-        return (base,)
-    if not model.has_spatial_upsampler:
-        raise RequestError(
-            "preset",
-            f"The preset '{preset.value}' needs the spatial upsampler, which '{model.name}' lacks.",
-            remedy="Put its file beside the checkpoint, or choose the preset draft.",
-        )
-    if not unguided.is_neutral() and preset is Preset.FAST:
-        decisions.warnings.append("Distilled weights were trained to run without guidance; expect harsh results.")
-    return base, refine
-
-
-def _distilled_strengths(request: GenerationRequest, model: ModelFacts) -> tuple[float, float]:
-    """The distilled LoRA's strength in each stage."""
-    preset = request.preset
-    if preset in {Preset.DRAFT, Preset.FAST}:
-        if model.kind == "distilled":
-            return 0.0, 0.0
-        strengths = 1.0, 1.0
-    else:
-        if model.kind == "distilled":
-            raise RequestError(
-                "preset",
-                f"The preset '{preset.value}' needs a dev model; '{model.name}' is distilled.",
-                remedy="Choose the preset fast, or a dev model.",
-            )
-        strengths = (0.0, 1.0) if preset is Preset.STANDARD else (0.25, 0.5)
-    if not model.has_distilled_lora:
-        raise RequestError(
-            "preset",
-            f"The preset '{preset.value}' needs the distilled LoRA, which '{model.name}' lacks.",
-            remedy="Put its file beside the checkpoint. Distilled weights must say 'distilled' in their file's name.",
-        )
-    return strengths
-
-
-def _steps(request: GenerationRequest, model: ModelFacts) -> int:
-    if request.steps is not None:
-        if not 1 <= request.steps <= MAX_STEPS:
-            raise RequestError("steps", f"{request.steps} steps cannot be run.", remedy=f"Choose 1 to {MAX_STEPS}.")
-        return request.steps
-    standard = 40 if model.generation == "2.0" else 30
-    defaults: Mapping[Preset, int] = {Preset.STANDARD: standard, Preset.HIGH: 15}
-    return defaults.get(request.preset, len(DISTILLED_SIGMAS) - 1)
-
-
-def _standard_guidance(model: ModelFacts) -> Guidance:
-    # Block 28 of 48 in 2.3, one further in 2.0; a smaller model skips at the same depth.
-    block = round((29 if model.generation == "2.0" else 28) / 48 * model.transformer.num_layers)
-    return Guidance(
-        video=GuidanceScales(cfg=3, stg=1, modality=3, rescale=0.7),
-        audio=GuidanceScales(cfg=7, stg=1, modality=3, rescale=0.7),
-        stg_blocks=(min(block, model.transformer.num_layers - 1),),
-    )
-
-
-def _high_guidance() -> Guidance:
-    return Guidance(
-        video=GuidanceScales(cfg=3, modality=3, rescale=0.45),
-        audio=GuidanceScales(cfg=7, modality=3, rescale=1.0),
-    )
-
-
-def _overridden(guidance: Guidance, request: GenerationRequest) -> Guidance:
-    video, audio = guidance.video, guidance.audio
-    if request.video_guidance is not None:
-        video = replace(video, cfg=request.video_guidance)
-    if request.audio_guidance is not None:
-        audio = replace(audio, cfg=request.audio_guidance)
-    if request.modality_guidance is not None:
-        video = replace(video, modality=request.modality_guidance)
-        audio = replace(audio, modality=request.modality_guidance)
-    return replace(guidance, video=video, audio=audio)
 
 
 def _check_guidance(request: GenerationRequest) -> None:
@@ -418,20 +295,72 @@ def _placed(image: ImageReference, frames: int) -> ImageReference:
     return replace(image, frame=frame)
 
 
-def _latent_area(size: Size, model: ModelFacts) -> int:
-    return (size.width // model.video_vae.space_factor) * (size.height // model.video_vae.space_factor)
+def _task(request: GenerationRequest, model: ModelFacts, stages: tuple[StagePlan, ...]) -> Task:
+    """A resolved request as its cost sees it."""
+    assert request.frames is not None
+    assert request.frame_rate is not None
+    seconds = request.frame_rate.seconds(request.frames)
+    loads = [_workload(stage, model, request, seconds) for stage in stages]
+    loras = [_lora_facts(lora.path) for lora in request.loras if lora.strength != 0]
+    lora_bytes = sum(facts.num_bytes for facts in loras)
+    if any(stage.distilled_strength != 0 for stage in stages):
+        lora_bytes += model.distilled_lora_bytes
+    pictures = 1 if request.images else 0
+    return Task(
+        model=model,
+        stages=loads,
+        stage_sizes=[stage.size for stage in stages],
+        size=stages[-1].size,
+        frames=request.frames,
+        prompts=1 if all(stage.guidance.is_neutral() for stage in stages) else 2,
+        encodes_pictures=request.frames if request.reference_videos else pictures,
+        has_sound=not request.silent,
+        sound_seconds=seconds,
+        lora_bytes=lora_bytes,
+    )
 
 
-def workload(stage: StagePlan, model: ModelFacts, frames: int, request: GenerationRequest) -> Workload:
+def _workload(stage: StagePlan, model: ModelFacts, request: GenerationRequest, seconds: float) -> Workload:
+    assert request.frames is not None
+    area, latent_frames = latent_area(stage.size, model), latent_frame_count(request.frames)
     keyframes = sum(image.frame != 0 for image in request.images)
-    area = _latent_area(stage.size, model)
+    reference_tokens = 0.0
+    if request.reference_videos:
+        # Every reference is read by the one LoRA that says how much smaller it is than the picture.
+        share = min((_lora_facts(lora.path).reference_share for lora in request.loras), default=1.0)
+        reference_tokens = len(request.reference_videos) * latent_frames * area * share
     guidance = stage.guidance
     scales = [guidance.video] if request.silent else [guidance.video, guidance.audio]
     passes = 1 + any(item.cfg != 1 for item in scales) + any(item.stg != 0 for item in scales)
     passes += not request.silent and any(item.modality != 1 for item in scales)
+    audio = model.audio_vae
+    latents_per_second = audio.sample_rate / audio.hop_length / audio.downsampling
     return Workload(
         name=stage.name,
-        video_tokens=(latent_frame_count(frames) + keyframes) * area,
+        video_tokens=(latent_frames + keyframes) * area + int(reference_tokens),
+        audio_tokens=0 if request.silent else round(seconds * latents_per_second),
         predictions=stage.num_predictions,
         passes=passes,
     )
+
+
+@dataclass(frozen=True)
+class _LoraFacts:
+    num_bytes: int
+    reference_share: float  # of the picture's tokens that a reference clip adds
+
+
+def _lora_facts(path: Path) -> _LoraFacts:
+    """What a LoRA adds; nothing for a file that cannot be read, which the run will say."""
+    try:
+        stamp = path.stat()
+        return _read_lora_facts(path, stamp.st_mtime_ns, stamp.st_size)
+    except (OSError, CheckpointError):
+        return _LoraFacts(0, 1.0)
+
+
+@lru_cache(maxsize=32)
+def _read_lora_facts(path: Path, _changed: int, num_bytes: int) -> _LoraFacts:
+    lora = LoraFile.open(path)
+    share = 1 / (lora.reference_downscale_factor**2 * lora.reference_temporal_scale_factor)
+    return _LoraFacts(num_bytes, share)

@@ -30,15 +30,21 @@ class PreviewMap:
         self.matrix = matrix  # (C + 1, 3)
 
     @classmethod
-    def of(cls, decoder: VideoDecoder, source: Path) -> "PreviewMap":
-        """The map of the decoder that was loaded from `source`, from the cache or fitted now."""
-        cached = cache_folder() / "previews" / f"{_fingerprint(source)}.npy"
-        channels = decoder.config.latent_channels
+    def kept(cls, source: Path, channels: int) -> "PreviewMap | None":
+        """The map of a decoder of so many latent channels, if it was fitted before; see `of`."""
         with suppress(OSError, ValueError, EOFError):
-            matrix = np.load(cached, allow_pickle=False)
+            matrix = np.load(_cached(source), allow_pickle=False)
             if matrix.shape == (channels + 1, 3) and np.isfinite(matrix).all():
                 return cls(torch.from_numpy(matrix))
-        matrix = fit(decoder)
+        return None
+
+    @classmethod
+    def of(cls, decoder: VideoDecoder, source: Path) -> "PreviewMap":
+        """The map of the decoder that was loaded from `source`, from the cache or fitted now."""
+        kept = cls.kept(source, decoder.config.latent_channels)
+        if kept is not None:
+            return kept
+        cached, matrix = _cached(source), fit(decoder)
         with suppress(OSError):  # a cache: the next run fits again
             cached.parent.mkdir(parents=True, exist_ok=True)
             partial = cached.with_suffix(".part.npy")
@@ -76,6 +82,10 @@ def fit(decoder: VideoDecoder) -> Tensor:
     inputs = torch.cat(rows)
     inputs = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
     return torch.linalg.lstsq(inputs, torch.cat(targets)).solution
+
+
+def _cached(source: Path) -> Path:
+    return cache_folder() / "previews" / f"{_fingerprint(source)}.npy"
 
 
 def _fingerprint(source: Path) -> str:

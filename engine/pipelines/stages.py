@@ -1,9 +1,13 @@
 """The work of each stage as functions over loaded components: encode text and references, prepare, upsample, decode.
 
+Parts of the model that the plan does not keep are given back here as soon as their work is done, so that no two of them
+are in memory together unless the plan says that they fit.
+
 Shapes: B = 1 batch, C channels, F latent frames, H W latent rows and columns, T tokens.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -18,14 +22,15 @@ from engine.media.read import cover_resize, h264_round_trip, probe_clip, read_au
 from engine.model.audio_vae import AudioDecoder, AudioEncoder, log_mel
 from engine.model.config import AudioVaeConfig
 from engine.model.upsampler import LatentUpsampler, upsample
-from engine.model.video_vae import VideoDecoder, VideoEncoder
+from engine.model.video_vae import VideoEncoder
 from engine.model.vocoder import Vocoder, decode_in_chunks
 from engine.pipelines.facts import ModelFacts
-from engine.pipelines.plan import Plan, StagePlan
+from engine.pipelines.plan import Plan
+from engine.pipelines.policy import Part
+from engine.pipelines.recipe import StagePlan
 from engine.request import ImageReference, VideoReference
 from engine.sampling import conditioning
 from engine.sampling.conditioning import StreamState
-from engine.sampling.guidance import TextContexts
 from engine.sampling.latents import (
     AVLatents,
     LatentGrid,
@@ -37,14 +42,28 @@ from engine.sampling.latents import (
 )
 from engine.types import Size, latent_frame_count
 from engine.weights.catalog import ModelFiles, find_model
-from engine.weights.keymap import Role
+from engine.weights.checkpoint import Checkpoint
+from engine.weights.embeddings import EmbeddingCache, EmbeddingSource, PromptEmbedding, identity
+from engine.weights.keymap import STATISTICS, Role, entries_for
 from engine.weights.lora_file import LoraFile
+from engine.weights.reading import read_into
 from engine.weights.store import ModelStore
 
 # The model was trained on stills that had been through a video codec at this quality (2.3 and earlier).
 IMAGE_CRF = 33
 # Long enough that the context each piece needs around it costs little.
 AUDIO_CHUNK_LATENTS = 250
+# The parts that a plan counts, by the roles they consist of; the text encoder has none.
+PART_ROLES: dict[Part, tuple[Role, ...]] = {
+    "text_encoder": (),
+    "text_projection": (Role.TEXT_PROJECTION,),
+    "connectors": (Role.VIDEO_CONNECTOR, Role.AUDIO_CONNECTOR),
+    "video_encoder": (Role.VIDEO_ENCODER,),
+    "transformer": (Role.TRANSFORMER,),
+    "spatial_upsampler": (Role.UPSAMPLER,),
+    "audio": (Role.AUDIO_ENCODER, Role.AUDIO_DECODER, Role.VOCODER),
+    "video_decoder": (Role.VIDEO_DECODER,),
+}
 
 
 def latent_grid(model: ModelFacts) -> LatentGrid:
@@ -58,23 +77,93 @@ def stage_shape(plan: Plan, size: Size) -> LatentShape:
     return LatentShape(latent_frame_count(plan.frames), size.height // factor, size.width // factor)
 
 
+def release(store: ModelStore, plan: Plan, *parts: Part) -> None:
+    """Give back what a run is done with, unless the plan has room for it to wait for the next one."""
+    for part in parts:
+        if part not in plan.policy.kept:
+            store.release(*PART_ROLES[part])
+            if part == "text_encoder":
+                store.release_text_encoder()
+
+
+def release_others(store: ModelStore, plan: Plan) -> None:
+    """Give back everything that the plan does not keep."""
+    kept = plan.policy.kept
+    roles = [role for part in kept for role in PART_ROLES[part]]
+    store.keep_only(roles, keeps_text_encoder="text_encoder" in kept)
+
+
 # --- text -------------------------------------------------------------------------------------------------------------
 
 
-def encode_prompts(store: ModelStore, plan: Plan, prompts: Sequence[str]) -> tuple[list[TextContexts], tuple[int, ...]]:
-    """The contexts of each prompt, and how many tokens of each did not fit."""
+def encode_prompts(
+    store: ModelStore, plan: Plan, prompts: Sequence[str]
+) -> Generator[float, None, list[PromptEmbedding]]:
+    """What the transformer reads of each prompt, from the cache on disk or computed now.
+
+    Yields the fraction done after every layer of the text encoder, which is not opened for prompts in the cache. Each
+    prompt is computed alone, so that its numbers do not depend on what is asked for beside it.
+    """
+    cache, source = EmbeddingCache(), _embedding_source(store, plan)
+    embeddings = {prompt: cache.find(source.key(prompt)) for prompt in prompts}
+    missing = [prompt for prompt, embedding in embeddings.items() if embedding is None]
+    for start in range(0, len(missing), plan.policy.prompts_at_once):
+        group = missing[start : start + plan.policy.prompts_at_once]
+        encoding = _encode(store, plan, group)
+        while True:
+            try:
+                fraction = next(encoding)
+            except StopIteration as finished:
+                for prompt, embedding in zip(group, finished.value, strict=True):
+                    cache.keep(source.key(prompt), embedding)
+                    embeddings[prompt] = embedding
+                break
+            yield (start + fraction * len(group)) / len(missing)
+    found = [embeddings[prompt] for prompt in prompts]
+    return [embedding.to(_device(store)) for embedding in found if embedding is not None]
+
+
+def _embedding_source(store: ModelStore, plan: Plan) -> EmbeddingSource:
+    files, placement = store.files, store.placement
+    assert files.text_encoder is not None
+    return EmbeddingSource(
+        encoder=identity([files.text_encoder]),
+        connectors=identity([files.checkpoint]),
+        num_tokens=plan.model.text_tokens,
+        precision=placement.text_precision.value,
+        dtype=str(placement.dtype),
+        device=placement.device.type,
+    )
+
+
+def _encode(store: ModelStore, plan: Plan, prompts: Sequence[str]) -> Generator[float, None, list[PromptEmbedding]]:
+    """One sweep through the text encoder's layers, then the projection, then the connectors."""
     encoder = store.text_encoder(num_tokens=plan.model.text_tokens)
-    text = encoder.tokenize(prompts)
-    states = encoder.hidden_states(text)
-    mask = text.mask.to(states.device)
-    video, audio = store.module(Role.TEXT_PROJECTION)(states, mask)
-    video_contexts = store.module(Role.VIDEO_CONNECTOR)(video, mask)
-    audio_contexts = store.module(Role.AUDIO_CONNECTOR)(audio, mask)
-    contexts = [
-        TextContexts(video_contexts[index : index + 1], audio_contexts[index : index + 1])
-        for index in range(len(prompts))
+    texts = [encoder.tokenize([prompt]) for prompt in prompts]
+    sweep = encoder.walk(texts)
+    while True:
+        try:
+            progress = next(sweep)
+        except StopIteration as finished:
+            states: list[Tensor] = finished.value
+            break
+        yield progress.done / progress.total
+    del encoder, sweep
+    release(store, plan, "text_encoder")
+    masks = [text.mask.to(_device(store)) for text in texts]
+    projection = store.module(Role.TEXT_PROJECTION)
+    # Popped, because a prompt's states are large and needed once.
+    projected: list[tuple[Tensor, Tensor]] = [projection(states.pop(0), mask) for mask in masks]
+    del projection
+    release(store, plan, "text_projection")
+    video, audio = store.module(Role.VIDEO_CONNECTOR), store.module(Role.AUDIO_CONNECTOR)
+    result = [
+        PromptEmbedding(video(features[0], mask), audio(features[1], mask), text.num_dropped[0])
+        for features, mask, text in zip(projected, masks, texts, strict=True)
     ]
-    return contexts, text.num_dropped
+    del video, audio
+    release(store, plan, "connectors")
+    return result
 
 
 # --- references -------------------------------------------------------------------------------------------------------
@@ -97,6 +186,45 @@ def check_references(plan: Plan) -> None:
     for lora in plan.request.loras:
         LoraFile.open(lora.path)
     find_ic_lora(plan)
+
+
+@dataclass(frozen=True)
+class StageReferences:
+    """A request's references as latents (1, C, F, H, W) at a stage's size, in the request's order."""
+
+    images: tuple[Tensor, ...]
+    videos: tuple[Tensor, ...]
+
+
+def encode_references(
+    store: ModelStore, plan: Plan, stage: StagePlan, ic_lora: LoraFile | None
+) -> Generator[None, None, StageReferences]:
+    """Everything a request shows to a stage; yields after each. Raises MediaError and RequestError."""
+    images: list[Tensor] = []
+    for image in plan.request.images:
+        images.append(encode_image(store, image, stage.size))
+        yield
+    videos: list[Tensor] = []
+    for reference in plan.request.reference_videos:
+        assert ic_lora is not None
+        size = _reference_size(plan, stage, ic_lora)
+        factor = ic_lora.reference_temporal_scale_factor
+        videos.append(encode_reference(store, reference, size, plan.frames, factor))
+        yield
+    return StageReferences(tuple(images), tuple(videos))
+
+
+def _reference_size(plan: Plan, stage: StagePlan, ic_lora: LoraFile) -> Size:
+    factor, grid = ic_lora.reference_downscale_factor, latent_grid(plan.model)
+    size = Size(stage.size.width // factor, stage.size.height // factor)
+    if size != size.snapped(grid.space_factor):
+        raise RequestError(
+            "size",
+            f"The reference of this LoRA is {factor} times smaller than the picture, "
+            f"which {stage.size} does not allow.",
+            remedy=f"Choose sides that are multiples of {2 * factor * grid.space_factor}.",
+        )
+    return size
 
 
 def encode_image(store: ModelStore, image: ImageReference, size: Size) -> Tensor:
@@ -143,7 +271,12 @@ def _encode_pixels(store: ModelStore, pixels: NDArray[np.float32]) -> Tensor:
 
 
 def video_stream(
-    store: ModelStore, plan: Plan, stage: StagePlan, previous: Tensor | None, ic_lora: LoraFile | None
+    store: ModelStore,
+    plan: Plan,
+    stage: StagePlan,
+    previous: Tensor | None,
+    references: StageReferences,
+    ic_lora: LoraFile | None,
 ) -> StreamState:
     """The video stream of a stage with everything the request gives it; `previous` (1, C, F, H, W) to refine."""
     shape, grid, rate = stage_shape(plan, stage.size), latent_grid(plan.model), plan.frame_rate.value
@@ -152,34 +285,23 @@ def video_stream(
     )
     if previous is not None:
         state = conditioning.starting_from(state, patchify_video(previous))
-    for image in plan.request.images:
-        encoded = encode_image(store, image, stage.size)
+    for image, encoded in zip(plan.request.images, references.images, strict=True):
         if image.frame == 0:
             state = conditioning.replace_first_frames(state, encoded, image.strength)
         else:
             state = conditioning.append_keyframe(state, encoded, image.frame, image.strength, rate, grid)
-    for reference in plan.request.reference_videos:
+    for reference, encoded in zip(plan.request.reference_videos, references.videos, strict=True):
         assert ic_lora is not None
-        state = _with_reference(store, plan, stage, state, reference, ic_lora)
-    return state
-
-
-def _with_reference(
-    store: ModelStore, plan: Plan, stage: StagePlan, state: StreamState, reference: VideoReference, ic_lora: LoraFile
-) -> StreamState:
-    space, time = ic_lora.reference_downscale_factor, ic_lora.reference_temporal_scale_factor
-    grid = latent_grid(plan.model)
-    size = Size(stage.size.width // space, stage.size.height // space)
-    if size != size.snapped(grid.space_factor):
-        raise RequestError(
-            "size",
-            f"The reference of this LoRA is {space} times smaller than the picture, which {stage.size} does not allow.",
-            remedy=f"Choose sides that are multiples of {2 * space * grid.space_factor}.",
+        state = conditioning.append_reference(
+            state,
+            encoded,
+            reference.strength,
+            rate,
+            grid,
+            space_factor=ic_lora.reference_downscale_factor,
+            time_factor=ic_lora.reference_temporal_scale_factor,
         )
-    encoded = encode_reference(store, reference, size, plan.frames, time)
-    return conditioning.append_reference(
-        state, encoded, reference.strength, plan.frame_rate.value, grid, space_factor=space, time_factor=time
-    )
+    return state
 
 
 def audio_stream(
@@ -220,13 +342,21 @@ def find_ic_lora(plan: Plan) -> LoraFile | None:
 
 def upsample_video(store: ModelStore, latent: Tensor) -> Tensor:
     """Normalised latents (1, C, F, H, W) -> (1, C, F, 2H, 2W)."""
-    statistics = cast("VideoDecoder", store.module(Role.VIDEO_DECODER)).per_channel_statistics
-    return upsample(
-        cast("LatentUpsampler", store.module(Role.UPSAMPLER)),
-        latent,
-        mean=statistics.get_buffer("mean-of-means"),
-        std=statistics.get_buffer("std-of-means"),
-    )
+    mean, std = _latent_statistics(store)
+    return upsample(cast("LatentUpsampler", store.module(Role.UPSAMPLER)), latent, mean=mean, std=std)
+
+
+def _latent_statistics(store: ModelStore) -> tuple[Tensor, Tensor]:
+    """Mean and spread of each channel (C,), without the rest of the decoder that they are stored for."""
+    checkpoint = Checkpoint.open(store.files.checkpoint)
+    entries = entries_for(checkpoint, Role.VIDEO_DECODER)
+    mean, std = (entries[f"{STATISTICS}{name}"] for name in ("mean-of-means", "std-of-means"))
+    tensors = {
+        key: torch.empty(checkpoint.tensors[key].shape, dtype=_dtype(store), device=_device(store))
+        for key in (mean, std)
+    }
+    read_into(checkpoint, tensors)
+    return tensors[mean], tensors[std]
 
 
 def decode_sound(store: ModelStore, plan: Plan, tokens: Tensor) -> Iterator[NDArray[np.float32]]:

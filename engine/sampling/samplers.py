@@ -25,12 +25,13 @@ Predict: TypeAlias = Callable[[AVLatents, float], Prediction]
 
 @dataclass(frozen=True)
 class Step:
-    """One finished step, with the clean latents predicted at its start."""
+    """One finished step, with the clean latents predicted at its start and the noisy ones it led to."""
 
     index: int
     total: int
     sigma: float
     x0: AVLatents
+    latents: AVLatents  # where a later run may go on: `start` is the next index
 
 
 Sampling: TypeAlias = Generator[PassProgress | Step, None, AVLatents]
@@ -62,14 +63,20 @@ def ancestral_step(
 # --- samplers ---------------------------------------------------------------------------------------------------------
 
 
-def euler(predict: Predict, latents: AVLatents, sigmas: Sequence[float], *, skip_step: int = 0) -> Sampling:
-    """First order. With `skip_step` n, only every (n+1)-th step predicts; the others reuse its prediction."""
+def euler(
+    predict: Predict, latents: AVLatents, sigmas: Sequence[float], *, skip_step: int = 0, start: int = 0
+) -> Sampling:
+    """First order. With `skip_step` n, only every (n+1)-th step predicts; the others reuse its prediction.
+
+    Begins at step `start`, which has to be one that predicts.
+    """
+    assert start % (skip_step + 1) == 0, f"step {start} reuses the prediction of one before"
     x0 = latents
-    for index, (sigma, sigma_next) in enumerate(_pairs(sigmas)):
+    for index, (sigma, sigma_next) in enumerate(_pairs(sigmas)[start:], start):
         if index % (skip_step + 1) == 0:
             x0 = yield from predict(latents, sigma)
         latents = _map(euler_step, latents, x0, sigma=sigma, sigma_next=sigma_next)
-        yield Step(index, len(sigmas) - 1, sigma, x0)
+        yield Step(index, len(sigmas) - 1, sigma, x0, latents)
     return latents
 
 
@@ -93,7 +100,7 @@ def gradient_estimation(
                 lambda x, v, delta: (x.float() + v * delta).to(x.dtype), latents, estimate, delta=sigma_next - sigma
             )
         previous = velocity
-        yield Step(index, len(sigmas) - 1, sigma, x0)
+        yield Step(index, len(sigmas) - 1, sigma, x0, latents)
     return latents
 
 
@@ -132,7 +139,7 @@ def euler_ancestral(
             ancestral_step, latents, x0, noise.draw(latents, index), sigma=sigma, sigma_next=sigma_next, eta=eta
         )
         latents = noise.blend(stepped)
-        yield Step(index, len(sigmas) - 1, sigma, x0)
+        yield Step(index, len(sigmas) - 1, sigma, x0, latents)
     return latents
 
 
@@ -140,11 +147,16 @@ RES_2S_LAST_SIGMA = 0.0011  # where the official sampler stops and takes the pre
 RES_2S_ETA = 0.5
 
 
-def res_2s(predict: Predict, latents: AVLatents, sigmas: Sequence[float], noise: StepNoise) -> Sampling:
-    """Second order, two predictions a step, with noise added in both; 2 n + 1 predictions in all."""
+def res_2s(
+    predict: Predict, latents: AVLatents, sigmas: Sequence[float], noise: StepNoise, *, start: int = 0
+) -> Sampling:
+    """Second order, two predictions a step, with noise added in both; 2 n + 1 predictions in all.
+
+    Begins at step `start`.
+    """
     levels = [*sigmas[:-1], RES_2S_LAST_SIGMA] if sigmas[-1] == 0 else list(sigmas)
     total = len(levels)
-    for index, (sigma, sigma_next) in enumerate(_pairs(levels)):
+    for index, (sigma, sigma_next) in enumerate(_pairs(levels)[start:], start):
         middle = math.sqrt(sigma * sigma_next)
         step = Res2sStep.between(sigma, sigma_next)
         dtype = _dtype(latents)
@@ -161,10 +173,10 @@ def res_2s(predict: Predict, latents: AVLatents, sigmas: Sequence[float], noise:
             add_step_noise, anchors, at_end, noise.draw(latents, 2 * index + 1), sigma=sigma, sigma_next=sigma_next
         )
         latents = _cast(noise.blend(noisy_end), dtype)
-        yield Step(index, total, sigma, first)
+        yield Step(index, total, sigma, first, latents)
     if sigmas[-1] == 0:
         latents = yield from predict(latents, levels[-1])
-    yield Step(total - 1, total, levels[-1], latents)
+    yield Step(total - 1, total, levels[-1], latents, latents)
     return latents
 
 

@@ -163,9 +163,7 @@ def remove(name: str) -> Removed:
     Adopted files lose only their name here. Raises RequestError for an unknown name, CheckpointError when the model
     is not there, is being fetched, or cannot be deleted.
     """
-    text_encoder = None if is_text_encoder(name) else catalogue()[name].text_encoder if name in catalogue() else None
-    others = {place.path for place in places(text_encoder)} if text_encoder else set[Path]()
-    own = [place for place in places(name) if place.path not in others]
+    own, text_encoder = _own_places(name)
     freed_bytes, files = 0, list[Path]()
     for place in own:
         if not place.path.parent.is_dir():
@@ -175,12 +173,10 @@ def remove(name: str) -> Removed:
             with try_lock(path.with_name(f".{path.name}.lock")) as is_ours:
                 if not is_ours:
                     raise CheckpointError(path, "is being fetched.", remedy="Stop that first.")
-                aside, copy = path.with_name(f"{path.name}{_ASIDE_SUFFIX}"), path.with_name(f".{path.name}.copy")
-                for item in (path, part_path(path), aside, copy):
-                    if os.path.lexists(item):
-                        freed_bytes += _own_bytes(item)
-                        files.append(item)
-                        item.unlink()
+                for item in _files_of(path):
+                    freed_bytes += _own_bytes(item)
+                    files.append(item)
+                    item.unlink()
                 record_path(path).unlink(missing_ok=True)
                 _verified_path(path).unlink(missing_ok=True)
         except OSError as error:
@@ -194,6 +190,25 @@ def remove(name: str) -> Removed:
             folder.rmdir()
     is_encoder_there = text_encoder is not None and any(place.path.is_file() for place in places(text_encoder))
     return Removed(freed_bytes, tuple(files), text_encoder if is_encoder_there else None)
+
+
+def removable_bytes(name: str) -> int | None:
+    """What `remove` would free; None where there is nothing to remove. Raises RequestError for an unknown name."""
+    files = [item for place in _own_places(name)[0] for item in _files_of(place.path)]
+    return sum(_own_bytes(item) for item in files) if files else None
+
+
+def _own_places(name: str) -> tuple[list[Place], str | None]:
+    """A model's files without its text encoder's, and the name of that."""
+    text_encoder = None if is_text_encoder(name) else catalogue()[name].text_encoder if name in catalogue() else None
+    others = {place.path for place in places(text_encoder)} if text_encoder else set[Path]()
+    return [place for place in places(name) if place.path not in others], text_encoder
+
+
+def _files_of(path: Path) -> list[Path]:
+    """What there is of a file: whole, partial, put aside, and half copied."""
+    aside, copy = path.with_name(f"{path.name}{_ASIDE_SUFFIX}"), path.with_name(f".{path.name}.copy")
+    return [item for item in (path, part_path(path), aside, copy) if os.path.lexists(item)]
 
 
 def free_disk_bytes(folder: Path) -> int:

@@ -55,6 +55,18 @@ def kept_bytes(path: Path, identity: Identity) -> int:
     return sum(_piece_size(identity, piece_bytes, index) for index in pieces)
 
 
+def left_behind(path: Path) -> tuple[int, int] | None:
+    """Bytes kept and bytes in all of whatever version of a file an earlier attempt began; None where none did."""
+    try:
+        with record_path(path).open(encoding="utf-8") as file:
+            values = json.loads(file.readline())
+        digest = Digest.parse(str(values["digest"]).partition(":")[2])
+        size_bytes = int(values["size_bytes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None if digest is None else (kept_bytes(path, Identity(size_bytes, digest)), size_bytes)
+
+
 class PartialFile:
     """The part file, open. Pieces may be written from several threads; after `close` writing raises ValueError."""
 

@@ -94,6 +94,11 @@ class Slot:
     def __init__(self, num_bytes: int, device: torch.device) -> None:
         self.memory = allocate_bytes(num_bytes, device)
 
+    @property
+    def ram_bytes(self) -> int:
+        """Main memory it takes."""
+        return self.memory.nbytes if self.memory.is_cpu else 0
+
     def fill(self, parcels: Sequence[Parcel], is_cancelled: Callable[[], bool]) -> None:
         """Put parcels one after another into the slot. Raises CheckpointError."""
         for parcel, memory in portions(parcels, self.memory):
@@ -116,6 +121,10 @@ class CudaSlot(Slot):
         self._staging = PinnedMemory(num_bytes) if needs_staging else None
         self._copied, self._used = torch.cuda.Event(), torch.cuda.Event()
         self.end_use()  # the memory may have been another tensor's until now
+
+    @property
+    def ram_bytes(self) -> int:
+        return 0 if self._staging is None else self._staging.memory.nbytes
 
     def fill(self, parcels: Sequence[Parcel], is_cancelled: Callable[[], bool]) -> None:
         if self._staging is not None:

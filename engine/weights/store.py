@@ -1,13 +1,15 @@
 """The one owner of everything that is loaded: components by role, with their LoRAs, on their device.
 
 A stage asks for a role and gets the module; asking again costs nothing. What is no longer needed is released by name,
-so that the text encoder's memory is free before the transformer's is taken. How the transformer's weights are stored
-and where its blocks are while it runs is the placement's to say; everything else is small enough to be resident.
+so that the text encoder's memory is free before the transformer's is taken. How the weights of the transformer and of
+the text encoder are stored, and where their blocks are while they run, is the placement's to say; everything else is
+small enough to be resident.
 """
 
 import gc
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -20,10 +22,13 @@ from engine.weights.keymap import Role, entries_for
 from engine.weights.lora import LoraFile, LoraHandle, attach
 from engine.weights.packed import packed_checkpoint
 from engine.weights.residency import RESIDENT, Precision, Residency
-from engine.weights.text_encoder import TextEncoder
+from engine.weights.streaming import BlockStream
+from engine.weights.text_encoder import TextEncoder, prepared_weights
 
 WITHOUT_FP8 = frozenset({"mps"})  # devices whose tensors cannot be FP8: the weights are multiplied out there
-TEXT_ROLES = (Role.TEXT_PROJECTION, Role.VIDEO_CONNECTOR, Role.AUDIO_CONNECTOR)
+# A transformer that could keep this many blocks more on the device is not loaded again for them: free memory never is
+# the same twice, and loading takes longer than the blocks would save.
+SPARE_BLOCKS = 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Placement:
     dtype: torch.dtype  # of all computing
     precision: Precision = Precision.PLAIN  # of the transformer's large matrices
     residency: Residency = RESIDENT  # of the transformer's blocks
+    text_precision: Precision = Precision.PLAIN  # of the text encoder's large matrices
+    text_residency: Residency = RESIDENT  # of the text encoder's layers
 
     @property
     def computing(self) -> tuple[torch.device, torch.dtype]:
@@ -51,19 +58,20 @@ class ModelStore:
         self._loras: dict[Path, LoraHandle] = {}
         self._text_encoder: TextEncoder | None = None
         self._transformer_weights: Checkpoint | None = None
+        self._text_weights: Checkpoint | None = None
 
     def use(self, files: ModelFiles, placement: Placement) -> None:
         """Work with this model from now on; what is loaded of it already stays, if it may stay where it is."""
         before = self._placement
-        if (
-            files != self._files
-            or before is None
-            or (placement.device, placement.dtype) != (before.device, before.dtype)
-        ):
+        if files != self._files or before is None or placement.computing != before.computing:
             self.unload()
-        elif placement != before:
-            self.release(Role.TRANSFORMER)
-            self._transformer_weights = None
+        else:
+            placement = _settled(placement, before)
+            if (placement.precision, placement.residency) != (before.precision, before.residency):
+                self.release(Role.TRANSFORMER)
+                self._transformer_weights = None
+            if (placement.text_precision, placement.text_residency) != (before.text_precision, before.text_residency):
+                self.release_text_encoder()
         self._files, self._placement = files, placement
 
     def prepare(self) -> Generator[float, None, None]:
@@ -78,13 +86,50 @@ class ModelStore:
             entries = entries_for(checkpoint, Role.TRANSFORMER)
             self._transformer_weights = yield from packed_checkpoint(checkpoint, entries, placement.precision)
 
+    def prepare_text_encoder(self) -> Generator[float, None, None]:
+        """As `prepare`, for the text encoder."""
+        if self._text_weights is None:
+            files, placement = self._current()
+            assert files.text_encoder is not None
+            self._text_weights = yield from prepared_weights(files.text_encoder, placement.text_precision)
+
     @property
     def placement(self) -> Placement:
         return self._current()[1]
 
     @property
+    def files(self) -> ModelFiles:
+        return self._current()[0]
+
+    @property
     def loaded_roles(self) -> frozenset[Role]:
         return frozenset(self._modules)
+
+    @property
+    def is_text_encoder_loaded(self) -> bool:
+        return self._text_encoder is not None
+
+    @property
+    def ram_bytes(self) -> int:
+        """Main memory that `unload` would give back, but for what the process keeps for itself."""
+        modules = list(self._modules.values())
+        if self._text_encoder is not None:
+            modules.append(self._text_encoder.model)
+        storages = {
+            storage.data_ptr(): storage.nbytes()
+            for tensor in chain.from_iterable(chain(module.parameters(), module.buffers()) for module in modules)
+            if tensor.is_cpu
+            for storage in (tensor.untyped_storage(),)
+        }
+        streams = [part for module in modules for part in module.modules() if isinstance(part, BlockStream)]
+        return sum(storages.values()) + sum(stream.ram_bytes for stream in streams)
+
+    @property
+    def device_bytes(self) -> int:
+        """Memory of a CUDA GPU that `unload` would give back; 0 on other devices, whose memory is the main memory."""
+        if self._placement is None or self._placement.device.type != "cuda":
+            return 0
+        return torch.cuda.memory_reserved(self._placement.device)
 
     def module(self, role: Role) -> nn.Module:
         """A component, loaded if it is not. Raises CheckpointError, OutOfMemory and StorageFull."""
@@ -112,12 +157,20 @@ class ModelStore:
         )
 
     def text_encoder(self, *, num_tokens: int) -> TextEncoder:
-        """The text encoder, loaded if it is not. Raises CheckpointError."""
+        """The text encoder, loaded if it is not. Raises CheckpointError, OutOfMemory and StorageFull."""
         if self._text_encoder is None:
+            for _ in self.prepare_text_encoder():
+                pass
             files, placement = self._current()
             assert files.text_encoder is not None
             self._text_encoder = TextEncoder.load(
-                files.text_encoder, num_tokens=num_tokens, dtype=placement.dtype, device=placement.device
+                files.text_encoder,
+                num_tokens=num_tokens,
+                dtype=placement.dtype,
+                device=placement.device,
+                weights=self._text_weights,
+                keeps_fp8=placement.text_precision is Precision.FP8 and placement.device.type not in WITHOUT_FP8,
+                residency=placement.text_residency,
             )
         return self._text_encoder
 
@@ -141,27 +194,45 @@ class ModelStore:
             self._loras.clear()
         if released:
             del released
-            self._collect()
+            self.collect()
 
-    def release_text(self) -> None:
-        """Give back the text encoder and what turns its states into contexts."""
-        self._text_encoder = None
-        self.release(*TEXT_ROLES)
+    def release_text_encoder(self) -> None:
+        """Give back the text encoder, and forget which of its copies on disk it was loaded from."""
+        self._text_weights = None
+        if self._text_encoder is not None:
+            self._text_encoder = None
+            self.collect()
+
+    def keep_only(self, roles: Iterable[Role], *, keeps_text_encoder: bool) -> None:
+        """Give everything else back."""
+        if not keeps_text_encoder:
+            self.release_text_encoder()
+        self.release(*self._modules.keys() - set(roles))
 
     def unload(self) -> None:
         """Give everything back."""
         self._text_encoder = None
-        self._transformer_weights = None
+        self._transformer_weights = self._text_weights = None
         self._loras.clear()
         self._modules.clear()
-        self._collect()
+        self.collect()
 
     def _current(self) -> tuple[ModelFiles, Placement]:
         assert self._files is not None and self._placement is not None, "use() names the model first"
         return self._files, self._placement
 
     @staticmethod
-    def _collect() -> None:
+    def collect() -> None:
+        """Let the allocator give back what nobody holds any more."""
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _settled(wanted: Placement, present: Placement) -> Placement:
+    """The wanted placement, but the present residency if the wanted one hardly differs from it."""
+    now, then = present.residency, wanted.residency
+    num_more = then.resident_blocks - now.resident_blocks
+    if now.kind == then.kind != "resident" and 0 < num_more <= SPARE_BLOCKS:
+        return replace(wanted, residency=now)
+    return wanted

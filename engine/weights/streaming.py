@@ -49,6 +49,14 @@ class BlockStream(nn.ModuleList):
         """The blocks that pass through memory."""
         return frozenset(self._parcels)
 
+    @property
+    def ram_bytes(self) -> int:
+        """Main memory of the slots, and of what is fetched from there."""
+        slots = sum(slot.ram_bytes for slot in self._slots)
+        return slots + sum(
+            parcel.num_bytes for parcels in self._parcels.values() for parcel in parcels if parcel.in_ram is not None
+        )
+
     def carry(self, index: int, parcel: Parcel) -> None:
         """From the next sweep on, fetch this along with what block `index` needs already. Raises CheckpointError."""
         if self.in_ram:

@@ -3,21 +3,28 @@
 Only the language model is read; the vision tower and the output head of the official folder stay on disk. Tokens are
 padded on the left to a fixed length, with no chat template, as the model was trained.
 
+`walk` goes through the layers itself, so that it can stop between two of them, so that several prompts share one sweep
+over layers that stream, and so that no prompt's numbers depend on the prompts beside it. A streaming encoder does not
+hold its table of embeddings either, 2 GB of the official one: it reads the rows of the tokens at hand.
+
 Follows Lightricks/LTX-2 (commit 400fd31). Shapes: B prompts, T tokens, H hidden width, L hidden states (layers + 1).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from engine.errors import CheckpointError
-from engine.weights.checkpoint import Checkpoint
+from engine.weights.checkpoint import Checkpoint, TensorEntry
 from engine.weights.components import load_module
+from engine.weights.packed import packed_checkpoint
+from engine.weights.reading import TORCH_DTYPES
+from engine.weights.residency import RESIDENT, Precision, Residency
 
 # Where the language model's keys start: the official repository, newer exports of it, and text-only folders.
 _LANGUAGE_MODEL_PREFIXES = ("language_model.model.", "model.language_model.", "model.", "")
@@ -32,6 +39,13 @@ class TokenizedText:
     num_dropped: tuple[int, ...]
 
 
+class LayerProgress(NamedTuple):
+    """How much of a sweep over the layers is done."""
+
+    done: int
+    total: int
+
+
 class TextEncoder:
     """A loaded Gemma-3 language model with its tokenizer."""
 
@@ -42,14 +56,42 @@ class TextEncoder:
 
     @classmethod
     def load(
-        cls, folder: Path, *, num_tokens: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+        cls,
+        folder: Path,
+        *,
+        num_tokens: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        weights: Checkpoint | None = None,
+        keeps_fp8: bool = False,
+        residency: Residency = RESIDENT,
     ) -> "TextEncoder":
-        """From a folder in the Hugging Face layout. Raises CheckpointError."""
+        """From a folder in the Hugging Face layout.
+
+        `weights` are those of `prepared_weights`, by default the folder's own; for the rest see `load_module`. Raises
+        CheckpointError.
+        """
         model = _language_model(folder)
-        checkpoint = _open_weights(folder)
-        entries = _language_model_entries(checkpoint)
-        load_module(model, checkpoint, entries, dtype=dtype, device=device)
+        weights = weights or _open_weights(folder)
+        entries = _language_model_entries(weights)
+        if residency.kind != "resident":
+            entries = _leave_embeddings_on_disk(model, weights, entries, dtype)
+        load_module(
+            model,
+            weights,
+            entries,
+            dtype=dtype,
+            device=device,
+            keeps_fp8=keeps_fp8,
+            blocks="layers",
+            residency=residency,
+        )
         return cls(model.to(device), _tokenizer(folder), num_tokens=num_tokens)
+
+    @property
+    def model(self) -> nn.Module:
+        """The language model; what is resident of it takes memory."""
+        return self._model
 
     def tokenize(self, prompts: Sequence[str]) -> TokenizedText:
         """Prompts to a fixed number of tokens: padded on the left, cut on the right."""
@@ -66,17 +108,101 @@ class TextEncoder:
             dropped.append(len(ids) - len(kept))
         return TokenizedText(torch.tensor(rows), torch.tensor(masks), tuple(dropped))
 
-    @torch.inference_mode()
     def hidden_states(self, text: TokenizedText) -> Tensor:
         """Every hidden state of every token -> (B, T, H, L); the last one is behind the model's final norm."""
-        parameter = next(self._model.parameters())
-        output = self._model(
-            input_ids=text.ids.to(parameter.device),
-            attention_mask=text.mask.to(parameter.device),
-            output_hidden_states=True,
-            use_cache=False,
-        )
-        return torch.stack(output.hidden_states, dim=-1)
+        sweep = self.walk([text])
+        while True:
+            try:
+                next(sweep)
+            except StopIteration as finished:
+                return finished.value[0]
+
+    @torch.inference_mode()
+    def walk(self, texts: Sequence[TokenizedText]) -> Generator[LayerProgress, None, list[Tensor]]:
+        """As `hidden_states` for each text, all in one sweep; yields after every layer. Raises CheckpointError."""
+        model: Any = self._model
+        device, num_layers = model.norm.weight.device, model.config.num_hidden_layers
+        hidden: list[Tensor] = [model.embed_tokens(text.ids.to(device)) for text in texts]
+        positions = torch.arange(texts[0].ids.shape[1], device=device)[None]
+        kinds: list[str] = model.config.layer_types
+        rotations = {kind: model.rotary_emb(hidden[0], positions, kind) for kind in set(kinds)}
+        masks = [self._masks(text.mask.to(device)) for text in texts]
+        # Filled layer by layer: stacking them at the end would need all of them twice.
+        states = [x.new_empty(*x.shape, num_layers + 1) for x in hidden]
+        for index, layer in enumerate(model.layers):
+            for text, x in enumerate(hidden):
+                states[text][..., index] = x
+                hidden[text] = layer(
+                    x,
+                    position_embeddings=rotations[kinds[index]],
+                    attention_mask=masks[text][kinds[index]],
+                    position_ids=positions,
+                )
+            yield LayerProgress(index + 1, num_layers)
+        for text, x in enumerate(hidden):
+            states[text][..., num_layers] = model.norm(x)
+        return states
+
+    def _masks(self, is_text: Tensor) -> Mapping[str, Tensor]:
+        """Which tokens each token sees, by kind of layer -> (B, 1, T, T) bool: text up to itself, or a window of it."""
+        config: Any = self._model.config
+        tokens = torch.arange(is_text.shape[1], device=is_text.device)
+        distance = tokens[:, None] - tokens
+        seen = is_text.bool()[:, None, None, :] & (distance >= 0)
+        return {"full_attention": seen, "sliding_attention": seen & (distance < config.sliding_window)}
+
+
+def prepared_weights(folder: Path, precision: Precision) -> Generator[float, None, Checkpoint]:
+    """The folder's language model in a precision; see `packed_checkpoint`. Raises CheckpointError and StorageFull."""
+    weights = _open_weights(folder)
+    return (yield from packed_checkpoint(weights, _language_model_entries(weights), precision))
+
+
+class _RowsOnDisk(nn.Module):
+    """A table of embeddings that stays in its file: the rows of the tokens at hand are read, a few kilobytes each."""
+
+    def __init__(self, entry: TensorEntry, dtype: torch.dtype, scale: Tensor) -> None:
+        super().__init__()
+        self._entry = entry
+        self._dtype = dtype
+        self._scale = scale
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Token ids (B, T) -> (B, T, H). Raises CheckpointError."""
+        distinct, places = torch.unique(ids.cpu(), return_inverse=True)
+        rows = self._read([int(token) for token in distinct])
+        return rows[places].to(ids.device, self._dtype) * self._scale.to(self._dtype)
+
+    def _read(self, tokens: Sequence[int]) -> Tensor:
+        entry = self._entry
+        num_bytes = entry.num_bytes // entry.shape[0]
+        buffer = bytearray(len(tokens) * num_bytes)
+        try:
+            with entry.path.open("rb") as file:
+                for index, token in enumerate(tokens):
+                    file.seek(entry.start + token * num_bytes)
+                    row = file.read(num_bytes)
+                    if len(row) != num_bytes:
+                        raise CheckpointError(entry.path, "is cut off.", remedy="Fetch the text encoder again.")
+                    buffer[index * num_bytes : (index + 1) * num_bytes] = row
+        except OSError as error:
+            raise CheckpointError(
+                entry.path, f"cannot be read: {error.strerror}.", remedy="Check its permissions and its disk."
+            ) from error
+        return torch.frombuffer(buffer, dtype=TORCH_DTYPES[entry.dtype]).view(len(tokens), entry.shape[1])
+
+
+def _leave_embeddings_on_disk(
+    model: nn.Module, weights: Checkpoint, entries: Mapping[str, str], dtype: torch.dtype
+) -> Mapping[str, str]:
+    """Replace the table of embeddings; returns what is left to load."""
+    key = "embed_tokens.weight"
+    entry, table = weights.tensors[entries[key]], model.get_submodule("embed_tokens")
+    expected = tuple(cast("Tensor", table.weight).shape)
+    if entry.shape != expected or not TORCH_DTYPES[entry.dtype].is_floating_point or entry.dtype.startswith("F8"):
+        return entries  # of another model, which loading says, or in a form that a row alone does not explain
+    model.set_submodule("embed_tokens", _RowsOnDisk(entry, dtype, table.get_buffer("embed_scale")))
+    return {name: file_key for name, file_key in entries.items() if name != key}
 
 
 def _language_model(folder: Path) -> nn.Module:

@@ -18,13 +18,13 @@ class LiveBytes(TorchDispatchMode):
         self._now = 0
         self._sizes: dict[int, int] = {}
         for tensor in ignored:
-            self._sizes[tensor.untyped_storage()._cdata] = 0
+            self._sizes[tensor.untyped_storage().data_ptr()] = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for tensor in _tensors(result):
             storage = tensor.untyped_storage()
-            key = storage._cdata
+            key = storage.data_ptr()
             if key not in self._sizes:
                 self._sizes[key] = storage.nbytes()
                 self._now += storage.nbytes()

@@ -3,6 +3,8 @@
 Alone: `pytest tests/engine/pipelines/test_plan.py`.
 """
 
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ import pytest
 
 from engine.errors import CheckpointError, RequestError
 from engine.hardware import GIB, Device, Machine
-from engine.pipelines.estimate import DeviceSpeed, Speeds
 from engine.pipelines.facts import ModelFacts, model_facts
 from engine.pipelines.plan import Plan, plan
-from engine.request import GenerationRequest, ImageReference, Preset
+from engine.pipelines.speed import KINDS, Speeds
+from engine.request import GenerationRequest, ImageReference, LoraReference, Preset, VideoReference
 from engine.types import FrameRate, Size
 
 DISTILLED, DEV = "ltx-2.3-distilled", "ltx-2.3-dev"
@@ -139,7 +141,7 @@ def test_a_model_that_fits_is_green_and_one_that_does_not_is_red() -> None:
     request = GenerationRequest("a red ball", model=DISTILLED)
 
     assert plan(request, machine(80), speeds=Speeds()).light == "green"
-    small = plan(request, machine(16), speeds=Speeds())
+    small = plan(request, machine(4), speeds=Speeds())
     assert (small.light, small.fits) == ("red", False)
     assert "more memory" in small.warnings[-1]
 
@@ -163,7 +165,55 @@ def test_the_json_form_has_what_scripts_rely_on() -> None:
 def test_more_work_takes_longer_and_a_faster_device_shorter() -> None:
     short, long = planned(frames=49), planned(frames=121)
     request = GenerationRequest("a red ball", model=DISTILLED)
-    faster = plan(request, BIG, speeds=Speeds({"cuda:a GPU": DeviceSpeed(1e15, 1e15)}))
+    faster = plan(request, BIG, speeds=Speeds({"cuda:a GPU": dict.fromkeys(KINDS, 1e15)}))
 
     assert short.estimate.seconds < long.estimate.seconds
     assert faster.estimate.seconds < long.estimate.seconds
+
+
+def test_references_and_loras_are_part_of_what_a_run_costs(tmp_path: Path, tiny_model: Path) -> None:
+    lora = next(tiny_model.parent.glob("*lora*.safetensors"))
+    plain = planned()
+
+    keyframe = planned(images=(ImageReference(Path("a.png"), 24),))
+    reference = planned(reference_videos=(VideoReference(tmp_path / "clip.mp4"),), loras=(LoraReference(lora),))
+    adapted = planned(loras=(LoraReference(lora),))
+
+    assert [load.video_tokens for load in plain.task.stages] == [3520, 14_080]
+    assert keyframe.task.stages[1].video_tokens == 14_080 + 880
+    assert reference.task.stages[1].video_tokens == 2 * 14_080
+    assert adapted.task.lora_bytes == lora.stat().st_size
+
+
+def test_a_lora_that_is_not_there_costs_nothing_in_a_plan() -> None:
+    assert planned(loras=(LoraReference(Path("missing.safetensors")),)).task.lora_bytes == 0
+
+
+def test_facts_are_read_again_when_a_file_changed(tiny_model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_model.parent, tmp_path / "model")
+    before = model_facts(str(folder))
+    (upsampler,) = folder.glob("*upscaler*")
+    upsampler.unlink()
+
+    after = model_facts(str(folder))
+
+    assert (before.has_spatial_upsampler, after.has_spatial_upsampler) == (True, False)
+
+
+def test_planning_takes_less_than_five_milliseconds(tiny_model: Path) -> None:
+    """Of processor time, for requests never seen before: what else the machine does is not the planner's."""
+    requests = [
+        GenerationRequest("a ball", model=model, size=Size(64 * side, 704), frames=8 * side + 1)
+        for model in (str(tiny_model), DISTILLED)
+        for side in range(8, 16)
+    ]
+    plan(requests[0], machine(8))
+    plan(requests[-1], machine(8))
+
+    seconds: list[float] = []
+    for request in requests:
+        began = time.process_time()
+        plan(request, machine(8))
+        seconds.append(time.process_time() - began)
+
+    assert sorted(seconds)[len(seconds) // 2] < 0.005

@@ -21,7 +21,6 @@ from engine.folders import runs_folder
 from engine.media.read import probe_clip, read_audio
 from engine.media.write import ClipWriter, write_wav
 from engine.pipelines import stages
-from engine.pipelines.plan import Plan
 from engine.request import ImageReference, LoraReference, Preset, VideoReference
 from engine.types import FrameRate, Size
 from engine.weights.catalog import find_model
@@ -345,14 +344,3 @@ def test_a_second_run_on_a_warm_store_loads_nothing_and_makes_the_same_latents(
     # Latents, not files: the encoder's frame threads do not always decide alike on a busy machine.
     first, second = (load_file(folder / "base.safetensors")["video"] for folder in runs_folder().iterdir())
     assert torch.equal(first, second)
-
-
-def test_where_parts_do_not_fit_together_each_is_given_back_after_use(
-    small_request: GenerationRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Plan, "keeps_everything", False)
-    store = ModelStore()
-    for _ in run(replace(small_request, silent=False), tmp_path / "clip.mp4", store=store):
-        pass
-
-    assert store.loaded_roles == {Role.VIDEO_DECODER}

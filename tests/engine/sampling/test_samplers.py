@@ -344,3 +344,31 @@ def test_no_noise_is_added_at_level_0() -> None:
     x, stepped, noise = (random_normal(*SHAPE, seed=seed) for seed in range(3))
 
     assert torch.equal(add_step_noise(x, stepped, noise, sigma=0.1, sigma_next=0.0), stepped)
+
+
+# --- going on ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skip_step", [0, 1])
+@pytest.mark.parametrize("start", [2, 4, 8])
+def test_euler_goes_on_from_any_step_that_predicts(start: int, skip_step: int) -> None:
+    denoiser, begin = FormulaDenoiser(normal(SPREAD)), AVLatents(random_normal(*SHAPE), None)
+    whole, steps = finish(euler(denoiser.predict, begin, DISTILLED_SIGMAS, skip_step=skip_step))
+
+    latents = steps[start - 1].latents
+    rest, left = finish(euler(denoiser.predict, latents, DISTILLED_SIGMAS, skip_step=skip_step, start=start))
+
+    assert torch.equal(present(rest.video), present(whole.video))
+    assert [step.index for step in left] == [step.index for step in steps[start:]]
+
+
+@pytest.mark.parametrize("start", [1, 3, 4])
+def test_res_2s_goes_on_from_any_step_with_the_noise_of_the_later_ones(start: int) -> None:
+    denoiser, begin = FormulaDenoiser(normal(SPREAD)), AVLatents(random_normal(*SHAPE), None)
+    sigmas = shifted_sigmas(4)
+    whole, steps = finish(res_2s(denoiser.predict, begin, sigmas, noise_for(stream())))
+
+    latents = steps[start - 1].latents
+    rest, _ = finish(res_2s(denoiser.predict, latents, sigmas, noise_for(stream()), start=start))
+
+    assert torch.equal(present(rest.video), present(whole.video))

@@ -17,7 +17,7 @@ from engine.weights.catalog import ModelDefaults, ModelFiles
 from engine.weights.keymap import Role
 from engine.weights.lora_file import LoraFile
 from engine.weights.residency import Precision, Residency
-from engine.weights.store import ModelStore, Placement
+from engine.weights.store import SPARE_BLOCKS, ModelStore, Placement
 from engine.weights.streaming import BlockStream
 from tests.fakes.checkpoints import write_lora, write_transformer
 from tests.fakes.tiny_transformer import inputs, positions
@@ -189,3 +189,59 @@ def test_the_same_placement_keeps_what_is_loaded(files: ModelFiles) -> None:
     store.use(files, replace(CPU_FP32, residency=Residency("disk")))
 
     assert transformer_of(store) is network
+
+
+def test_a_few_blocks_more_are_not_worth_loading_again(files: ModelFiles) -> None:
+    store = store_of(files, replace(CPU_FP32, residency=Residency("disk", 0)))
+    network = transformer_of(store)
+
+    store.use(files, replace(CPU_FP32, residency=Residency("disk", 2)))
+    assert transformer_of(store) is network
+    assert store.placement.residency == Residency("disk", 0)
+
+    store.use(files, replace(CPU_FP32, residency=Residency("disk", 2 + SPARE_BLOCKS)))
+    assert transformer_of(store) is not network
+
+
+def test_fewer_blocks_are_obeyed_at_once(files: ModelFiles) -> None:
+    store = store_of(files, replace(CPU_FP32, residency=Residency("disk", 2)))
+    network = transformer_of(store)
+
+    store.use(files, replace(CPU_FP32, residency=Residency("disk", 1)))
+
+    assert transformer_of(store) is not network
+
+
+def test_another_place_of_the_text_encoder_gives_back_nothing_else(tiny_model: Path) -> None:
+    files = replace(files_of(tiny_model), text_encoder=tiny_model.parent / "text_encoder")
+    store = store_of(files, CPU_FP32)
+    transformer, encoder = store.module(Role.TRANSFORMER), store.text_encoder(num_tokens=32)
+
+    store.use(files, replace(CPU_FP32, text_residency=Residency("disk")))
+
+    assert store.module(Role.TRANSFORMER) is transformer
+    assert store.text_encoder(num_tokens=32) is not encoder
+
+
+def test_only_what_is_named_is_kept(tiny_model: Path) -> None:
+    files = replace(files_of(tiny_model), text_encoder=tiny_model.parent / "text_encoder")
+    store = store_of(files, CPU_FP32)
+    for role in (Role.TRANSFORMER, Role.VIDEO_DECODER):
+        store.module(role)
+    store.text_encoder(num_tokens=32)
+
+    store.keep_only([Role.VIDEO_DECODER, Role.VOCODER], keeps_text_encoder=False)
+
+    assert store.loaded_roles == {Role.VIDEO_DECODER}
+    assert not store.is_text_encoder_loaded
+
+
+def test_memory_is_counted_wherever_blocks_are(files: ModelFiles) -> None:
+    resident = store_of(files, CPU_FP32)
+    weights = transformer_of(resident)
+    assert resident.ram_bytes >= sum(parameter.nbytes for parameter in weights.parameters())
+
+    streamed = store_of(files, replace(CPU_FP32, residency=Residency("disk")))
+    velocity(transformer_of(streamed))
+
+    assert 0 < streamed.ram_bytes < resident.ram_bytes
