@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.training.mixed import MixedLinear, linear_in_bf16
 from engine.weights.writing import write_tensors
 
 PREFIX = "diffusion_model."  # what stands before a layer's name in official LoRA files
@@ -45,8 +46,10 @@ class TrainableLora(nn.Module):
 
     def _added(self, index: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
         def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-            del layer
-            return output + F.linear(F.linear(inputs[0], self.downs[index]), self.ups[index]) if self.is_on else None
+            if not self.is_on:
+                return None
+            multiply = linear_in_bf16 if isinstance(layer, MixedLinear) else F.linear
+            return output + multiply(multiply(inputs[0], self.downs[index]), self.ups[index])
 
         return hook
 

@@ -1,10 +1,10 @@
 """Trains the starter model's audio VAE, then its vocoder: `python -m engine.training.audio --out FOLDER`.
 
-The audio VAE learns log-mel spectrograms from scratch in minutes. The vocoder starts as an additive synthesiser
-(`harmonic`): first it learns to read amplitudes from spectrograms, then all of it learns to make a waveform whose
-spectrograms at several window lengths are those of the real one. Half of what it sees has been through the VAE, so it
-is used to the VAE's small errors. There is no adversarial loss. The bandwidth extension stays as it starts, adding
-nothing to a plain resampling: the toy world's sounds have next to nothing above 8 kHz.
+The audio VAE learns log-mel spectrograms from scratch in minutes. The vocoder's later stages are a synthesiser
+(`harmonic`), laid out and not learnt but for its sounds other than tones. Its first stage (`amplitudes`) learns to read
+the synthesiser's amplitudes from spectrograms: first from known ones, then so that the sound's own spectrogram is the
+one it was made of. What it sees has been through the VAE, so it makes up for what the VAE gets wrong by habit. The
+bandwidth extension adds nothing to a plain resampling: the toy world's sounds have next to nothing above 8 kHz.
 
 Interrupted, the same command goes on. `--part` trains one of the two alone.
 """
@@ -21,18 +21,14 @@ from torch import Tensor, nn
 from engine.model.audio_vae import AudioDecoder, AudioEncoder, log_mel
 from engine.model.config import AudioVaeConfig, parse_audio_vae, parse_vocoder
 from engine.model.vocoder import Vocoder
+from engine.training.amplitudes import Reader, amplitudes_of, loudest_of, roots_of, sounding
 from engine.training.blank import save_checkpoint
 from engine.training.console import add_machine_options, live_line, machine_of, run_command
-from engine.training.harmonic import (
-    amplitude_loss,
-    amplitudes,
-    gliding_tones,
-    read_amplitudes,
-    start_as_synthesiser,
-)
+from engine.training.grains import GATE, KNOWN_CHANNELS
+from engine.training.harmonic import Synthesiser
 from engine.training.loop import Recipe, batch_generator, train
-from engine.training.sounds import cached_sounds
-from engine.training.spectral import log_mel_distance, spectral_distance
+from engine.training.sounds import SoundLibrary, cached_sounds
+from engine.training.spectral import sound_distance
 from engine.training.starter import starter_section, starter_shape
 from engine.weights.checkpoint import Checkpoint
 from engine.weights.components import load
@@ -43,14 +39,10 @@ FILE_NAME: Final = "audio.safetensors"  # the VAE and the vocoder
 _SEED: Final = 21
 _VAE_BATCH: Final = 8
 _VAE_FRAMES: Final = 26  # mel frames of a piece of sound, about a second
-_VOCODER_BATCH: Final = 4  # small: a narrow network gains more from many steps than from large ones
-_VOCODER_FRAMES: Final = 17
-_READER_BATCH: Final = 16
+_VOCODER_BATCH: Final = 8  # whole sounds
+_REGRESSED: Final = 800  # sounds that the vocoder's first guess is drawn from
 _LATENT_NOISE: Final = 0.03  # of the latents' root mean square: what a sampler leaves must not be heard
-_MEL_WEIGHT: Final = 0.5  # of the log-mel distance beside the spectral one
-# Above the model's own floor: from there, silence is nearer to a soft tone than the tone with a trace of noise.
-_MEL_FLOOR: Final = 1e-3
-_READING_WEIGHT: Final = 3.0  # of the amplitudes' error, which keeps sounds as loud as they are
+_GATE_WEIGHT: Final = 5.0  # of the gate's error beside the sound's
 _USUAL_LOG_MEL: Final = (-9.0, 3.3)  # about the mean and the spread of the toy world's log-mel values
 
 
@@ -76,7 +68,7 @@ class AudioVae(nn.Module):
 
 
 def draw_sounds(
-    sounds: NDArray[np.float16], count: int, config: AudioVaeConfig, generator: torch.Generator, *, num_frames: int
+    sounds: NDArray[np.float32], count: int, config: AudioVaeConfig, generator: torch.Generator, *, num_frames: int
 ) -> Tensor:
     """Random pieces of random sounds, `num_frames` mel frames long, half with their sides swapped: (B, 2, N)."""
 
@@ -84,14 +76,14 @@ def draw_sounds(
         return int(torch.randint(limit, (), generator=generator))
 
     num_samples = (num_frames - 1) * config.hop_length
-    pieces: list[NDArray[np.float16]] = []
+    pieces: list[NDArray[np.float32]] = []
     for _ in range(count):
         sound = sounds[choose(len(sounds))]
         # A quarter of the pieces are beginnings, where convolutions see their padding.
         first = 0 if choose(4) == 0 else choose(sound.shape[1] - num_samples + 1)
         piece = sound[:, first : first + num_samples]
         pieces.append(piece[::-1] if choose(2) else piece)
-    return torch.from_numpy(np.stack(pieces).astype(np.float32))
+    return torch.from_numpy(np.stack(pieces))
 
 
 def vae_loss(vae: AudioVae, mel: Tensor, generator: torch.Generator) -> Tensor:
@@ -103,10 +95,40 @@ def vae_loss(vae: AudioVae, mel: Tensor, generator: torch.Generator) -> Tensor:
     return difference.abs().mean() + 0.2 * difference.square().mean()
 
 
-def vocoder_loss(vocoder: Vocoder, mel: Tensor, waveform: Tensor, config: AudioVaeConfig) -> Tensor:
-    """How far the low-rate waveform made of `mel` is from the real one, to the ear."""
-    made = vocoder.vocoder(mel)[..., : waveform.shape[-1]]
-    return spectral_distance(made, waveform) + _MEL_WEIGHT * log_mel_distance(made, waveform, config, floor=_MEL_FLOOR)
+class VocoderTraining(nn.Module):
+    """The parts of a vocoder that are trained, before they are put in place."""
+
+    def __init__(self, vocoder: Vocoder) -> None:
+        super().__init__()
+        self.reader = Reader(vocoder.vocoder)
+        self.synthesiser = Synthesiser()
+
+    def start(self, waveform: Tensor, read_mel: Tensor, real_mel: Tensor) -> Tensor:
+        """Begin with what linear regression makes of sounds (B, 2, N); returns every channel's largest amplitude."""
+        amplitudes = amplitudes_of(waveform, real_mel)
+        loudest = loudest_of(amplitudes)
+        self.reader.start(read_mel, roots_of(amplitudes, loudest))
+        self.synthesiser.set_loudest(loudest)
+        return loudest
+
+    def reading_loss(self, read_mel: Tensor, roots: Tensor) -> Tensor:
+        """The error of the roots of amplitudes that are read from a spectrogram."""
+        difference = (self.reader.roots(read_mel) - roots)[:, list(KNOWN_CHANNELS)]
+        return difference.square().mean() + 0.1 * difference.abs().mean()
+
+    def sound_loss(self, read_mel: Tensor, real_mel: Tensor, num_samples: int, config: AudioVaeConfig) -> Tensor:
+        """How far the sound made of a spectrogram is from the real one."""
+        amplitudes = self.reader(read_mel)
+        is_open = sounding(real_mel)
+        gate = (amplitudes[:, GATE] - is_open).square().mean()
+        # As if the gate were right already: it must not be a volume control, which distorts when it is half open.
+        gated = torch.cat([amplitudes[:, :GATE], is_open[:, None]], dim=1)
+        made = self.synthesiser(gated)[..., :num_samples]
+        return sound_distance(made, real_mel, config) + _GATE_WEIGHT * gate
+
+    def install(self, vocoder: Vocoder) -> None:
+        self.reader.install(vocoder.vocoder)
+        self.synthesiser.install(vocoder.vocoder)
 
 
 def train_audio_vae(folder: Path, *, recipe: Recipe, num_sounds: int, device: torch.device) -> Path:
@@ -137,56 +159,52 @@ def train_vocoder(
 
     Returns the file's path. Raises CheckpointError when there is no audio VAE in `folder`.
     """
-    sounds = cached_sounds(folder / "sounds", num_sounds)
     checkpoint = Checkpoint.open(folder / VAE_FILE_NAME)
     encoder = load(checkpoint, Role.AUDIO_ENCODER, device=device)
     decoder = load(checkpoint, Role.AUDIO_DECODER, device=device)
+    library = SoundLibrary(
+        folder / "sounds", num_sounds, cast(AudioEncoder, encoder), cast(AudioDecoder, decoder), device
+    )
     config = parse_audio_vae(starter_section())
     torch.manual_seed(_SEED)
-    vocoder = new_vocoder().to(device)
-
-    @torch.no_grad()
-    def spectrogram(waveform: Tensor, step: int) -> Tensor:
-        mel = log_mel(waveform, config)
-        return decoder(encoder(mel)) if step % 2 else mel
-
-    def reading_loss(step: int) -> Tensor:
-        generator = batch_generator(_SEED, step)
-        real = draw_sounds(sounds, _READER_BATCH // 2, config, generator, num_frames=_VOCODER_FRAMES)
-        tones = gliding_tones(_READER_BATCH // 2, real.shape[-1], config, generator)
-        waveform = torch.cat([real, tones]).to(device)
-        read = read_amplitudes(vocoder.vocoder, spectrogram(waveform, step))
-        return amplitude_loss(read, amplitudes(waveform, config))
-
-    def loss_of_step(step: int) -> Tensor:
-        generator = batch_generator(_SEED, step)
-        waveform = draw_sounds(sounds, _VOCODER_BATCH, config, generator, num_frames=_VOCODER_FRAMES).to(device)
-        return vocoder_loss(vocoder, spectrogram(waveform, step), waveform, config)
-
+    vocoder = new_vocoder()
+    training = VocoderTraining(vocoder).to(device)
     state_path = folder / "vocoder_training.pt"
     if not state_path.exists():
-        reader = nn.ModuleList([vocoder.vocoder.conv_pre, vocoder.vocoder.ups[0], vocoder.vocoder.resblocks[0]])
-        reader_path = folder / "reader_training.pt"
-        train(reader, reading_loss, reader_recipe, state_path=reader_path, on_step=live_line("reader"))
-    train(vocoder, loss_of_step, recipe, state_path=state_path, on_step=live_line("vocoder"))
+        _start_reading(training, library, recipe=reader_recipe, state_path=folder / "reader_training.pt")
+
+    def loss_of_step(step: int) -> Tensor:
+        waveform, read, real = library.draw(_VOCODER_BATCH, batch_generator(_SEED, step))
+        return training.sound_loss(read, real, waveform.shape[-1], config)
+
+    train(training, loss_of_step, recipe, state_path=state_path, on_step=live_line("vocoder"))
+    training.install(vocoder)
     path = folder / FILE_NAME
     modules = {Role.AUDIO_ENCODER: encoder, Role.AUDIO_DECODER: decoder, Role.VOCODER: vocoder}
     save_checkpoint(path, modules, starter_shape().config)
     return path
 
 
+def _start_reading(training: VocoderTraining, library: SoundLibrary, *, recipe: Recipe, state_path: Path) -> None:
+    """Teach the reader amplitudes that are known."""
+    loudest = training.start(*library.first(_REGRESSED))
+
+    def loss_of_step(step: int) -> Tensor:
+        waveform, read, real = library.draw(_VOCODER_BATCH, batch_generator(_SEED, step))
+        return training.reading_loss(read, roots_of(amplitudes_of(waveform, real), loudest))
+
+    train(training.reader, loss_of_step, recipe, state_path=state_path, on_step=live_line("reader"))
+
+
 def new_vocoder() -> Vocoder:
-    """Of the starter model's shape: a synthesiser, with a bandwidth extension that adds nothing."""
+    """Of the starter model's shape, with a bandwidth extension that adds nothing."""
     vocoder = Vocoder(parse_vocoder(starter_section()))
-    with torch.no_grad():
-        _centre(vocoder.vocoder.conv_pre)
-    start_as_synthesiser(vocoder.vocoder)
     vocoder.bwe_generator.requires_grad_(False)
     nn.init.zeros_(vocoder.bwe_generator.conv_post.weight)
     return vocoder
 
 
-def _centre(first: nn.Conv1d | nn.Conv2d) -> None:
+def _centre(first: nn.Conv2d) -> None:
     """Let a first convolution see usual log-mel values as zero mean and unit spread."""
     mean, spread = _USUAL_LOG_MEL
     first.weight /= spread
@@ -203,7 +221,7 @@ def order_audio_latents(vae: AudioVae, mel: Tensor) -> None:
     raw = vae.encoder(mel)  # the statistics are still neutral
     channels = raw.shape[1]
     values = raw.movedim(1, -1).flatten(0, -2)
-    _, axes = torch.linalg.eigh((values - values.mean(dim=0)).T.cov())
+    _, axes = torch.linalg.eigh(torch.atleast_2d((values - values.mean(dim=0)).T.cov()))
     rotation = axes.flip(1).T  # largest first
     last, first = vae.encoder.conv_out.conv, vae.decoder.conv_in.conv
     last.weight[:channels] = torch.einsum("ij,jckl->ickl", rotation, last.weight[:channels])
@@ -225,8 +243,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for sounds, training states and results")
     parser.add_argument("--part", choices=("both", "vae", "vocoder"), default="both")
     parser.add_argument("--vae-steps", type=int, default=2500)
-    parser.add_argument("--reader-steps", type=int, default=6000, help="of the vocoder's first stage")
-    parser.add_argument("--steps", type=int, default=6000, help="of the whole vocoder")
+    parser.add_argument("--reader-steps", type=int, default=1500, help="of the vocoder's first stage")
+    parser.add_argument("--steps", type=int, default=4000, help="of the whole vocoder")
     parser.add_argument("--sounds", type=int, default=4000, help="training clips whose sound is used")
     add_machine_options(parser)
     options = parser.parse_args(arguments)
@@ -237,8 +255,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.part in ("both", "vocoder"):
         train_vocoder(
             options.out,
-            reader_recipe=Recipe(steps=options.reader_steps, learning_rate=1e-3, average_decay=0.995),
-            recipe=Recipe(steps=options.steps, learning_rate=3e-4),
+            reader_recipe=Recipe(steps=options.reader_steps, learning_rate=4e-4, average_decay=0.99),
+            recipe=Recipe(steps=options.steps, learning_rate=2e-4),
             num_sounds=options.sounds,
             device=device,
         )

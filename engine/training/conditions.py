@@ -1,16 +1,19 @@
 """What a training sample is given besides its prompt, so that one model learns every mode of the product.
 
 Each sample draws a mode: text alone, a first frame, a time region to make again or beyond the end (retake, extend), a
-sound to follow, a picture to set to sound. Keyframes, which lengthen the sequence, and silence, which leaves out a
-stream, are drawn for a batch as a whole, because a batch has one shape.
+sound to follow, a picture to set to sound. What decides a batch's shape is drawn for the batch as a whole: whether it
+is plain, its samples' tokens all at one noise level each, whether some tokens are given, whether there are keyframes,
+which lengthen the sequence, or silence, which leaves out a stream. Two batches in three are plain, and those compute
+fastest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.pipelines.plan import DEFAULT_NEGATIVE_PROMPT
@@ -21,10 +24,14 @@ from engine.training.dataset import LatentBatch
 from engine.training.encoding import FRAME_RATE
 from engine.training.flow import NoisyStream, noise_levels
 
-_SILENT_SHARE: Final = 0.05  # of the batches
-_KEYFRAMES_SHARE: Final = 0.1  # of the batches
 _DROPPED_SHARE: Final = 0.1  # of the prompts, for guidance: half without words, half with the negative prompt
+_ONE_LEVEL_SHARE: Final = 0.75
+_REFINING_LEVELS: Final = (0.02, 0.95)  # a second stage begins at 0.909
+_REFINING_SHARE: Final = 0.8  # of the clips at the size of a second stage
 _SHORTEST_REGION: Final = 0.25  # of the clip
+
+
+T = TypeVar("T")
 
 
 class Mode(Enum):
@@ -39,18 +46,34 @@ class Mode(Enum):
     PICTURE = auto()
 
 
-# Most samples learn to read: that is the slowest to come.
-_SHARES: Final[Mapping[Mode, float]] = {
-    Mode.TEXT: 0.55,
-    Mode.FIRST_FRAME: 0.15,
-    Mode.REGION: 0.08,
-    Mode.REGION_OF_PICTURE: 0.03,
-    Mode.REGION_OF_SOUND: 0.03,
-    Mode.SOUND: 0.08,
-    Mode.PICTURE: 0.08,
+class BatchKind(Enum):
+    """What the samples of a batch have in common."""
+
+    PLAIN = auto()
+    GIVEN = auto()
+    KEYFRAMES = auto()
+    SILENT = auto()
+
+
+_KIND_SHARES: Final[Mapping[BatchKind, float]] = {
+    BatchKind.PLAIN: 0.65,
+    BatchKind.GIVEN: 0.22,
+    BatchKind.KEYFRAMES: 0.08,
+    BatchKind.SILENT: 0.05,
 }
-_SILENT_MODES: Final = (Mode.TEXT, Mode.FIRST_FRAME, Mode.REGION)
-_KEYFRAME_MODES: Final = (Mode.TEXT, Mode.FIRST_FRAME, Mode.SOUND)
+# Most samples learn to read: that is the slowest to come.
+_MODE_SHARES: Final[Mapping[BatchKind, Mapping[Mode, float]]] = {
+    BatchKind.PLAIN: {Mode.TEXT: 0.78, Mode.SOUND: 0.11, Mode.PICTURE: 0.11},
+    BatchKind.GIVEN: {
+        Mode.TEXT: 0.1,
+        Mode.FIRST_FRAME: 0.45,
+        Mode.REGION: 0.25,
+        Mode.REGION_OF_PICTURE: 0.1,
+        Mode.REGION_OF_SOUND: 0.1,
+    },
+    BatchKind.KEYFRAMES: {Mode.TEXT: 0.6, Mode.FIRST_FRAME: 0.25, Mode.SOUND: 0.15},
+    BatchKind.SILENT: {Mode.TEXT: 0.6, Mode.FIRST_FRAME: 0.25, Mode.REGION: 0.15},
+}
 
 
 class AVStates(NamedTuple):
@@ -67,30 +90,49 @@ class TrainingBatch:
     prompts: tuple[str, ...]
     video: NoisyStream
     audio: NoisyStream | None
+    kind: BatchKind
+
+    @property
+    def is_common(self) -> bool:
+        """Whether its shape comes often: one noise level for all tokens of both streams, or of neither."""
+        is_frequent = self.kind in (BatchKind.PLAIN, BatchKind.GIVEN)
+        return is_frequent and self.audio is not None and self.video.is_uniform == self.audio.is_uniform
 
 
 def training_batch(clips: LatentBatch, grid: LatentGrid, rng: np.random.Generator, *, shift: float) -> TrainingBatch:
-    """Draw what each clip is given, noise levels for each of its streams, and noise."""
-    states = draw_states(clips, grid, rng)
+    """Draw what each clip is given, noise levels for its streams, and noise."""
+    kind = drawn_kind(rng)
+    states = draw_states(clips, grid, rng, kind)
     audio_states = [state.audio for state in states if state.audio is not None]
+    levels = _draw_levels(clips, rng, shift)
+    # A run's streams are at one level, unless one of them is given.
+    others = np.where(rng.random(len(levels)) < _ONE_LEVEL_SHARE, levels, _draw_levels(clips, rng, shift))
     return TrainingBatch(
         prompts=tuple(_perhaps_dropped(prompt, rng) for prompt in clips.prompts),
-        video=_at_random_levels([state.video for state in states], rng, shift),
-        audio=_at_random_levels(audio_states, rng, shift) if audio_states else None,
+        video=NoisyStream.at([state.video for state in states], levels.tolist(), rng),
+        audio=NoisyStream.at(audio_states, others.tolist(), rng) if audio_states else None,
+        kind=kind,
     )
 
 
-def draw_states(clips: LatentBatch, grid: LatentGrid, rng: np.random.Generator) -> list[AVStates]:
+def drawn_kind(rng: np.random.Generator) -> BatchKind:
+    return _drawn(_KIND_SHARES, rng)
+
+
+def draw_states(clips: LatentBatch, grid: LatentGrid, rng: np.random.Generator, kind: BatchKind) -> list[AVStates]:
     """The streams of every clip, each in a mode of its own; all have the same shapes."""
-    is_silent = rng.random() < _SILENT_SHARE
-    has_keyframes = not is_silent and rng.random() < _KEYFRAMES_SHARE
-    num_keyframes = int(rng.integers(1, clips.stills.shape[1])) if has_keyframes else 0
-    allowed = _SILENT_MODES if is_silent else _KEYFRAME_MODES if has_keyframes else tuple(_SHARES)
-    shares = np.array([_SHARES[mode] for mode in allowed])
-    drawn = rng.choice(len(allowed), len(clips.prompts), p=shares / shares.sum())
+    num_keyframes = int(rng.integers(1, clips.stills.shape[1])) if kind is BatchKind.KEYFRAMES else 0
     return [
-        sample_states(clips, index, allowed[mode], grid, rng, num_keyframes=num_keyframes, is_silent=is_silent)
-        for index, mode in enumerate(drawn)
+        sample_states(
+            clips,
+            index,
+            _drawn(_MODE_SHARES[kind], rng),
+            grid,
+            rng,
+            num_keyframes=num_keyframes,
+            is_silent=kind is BatchKind.SILENT,
+        )
+        for index in range(len(clips.prompts))
     ]
 
 
@@ -152,9 +194,17 @@ def _draw_region(duration_s: float, rng: np.random.Generator) -> tuple[float, fl
     return (0.0, start_s + length_s) if place < 1 / 2 else (start_s, start_s + length_s)
 
 
-def _at_random_levels(states: Sequence[StreamState], rng: np.random.Generator, shift: float) -> NoisyStream:
-    levels = noise_levels(rng, len(states), shift=shift)
-    return NoisyStream.at(states, [float(level) for level in levels], rng)
+def _draw_levels(clips: LatentBatch, rng: np.random.Generator, shift: float) -> NDArray[np.float32]:
+    count = len(clips.prompts)
+    levels = noise_levels(rng, count, shift=shift)
+    if not clips.refines:
+        return levels
+    low, high = _REFINING_LEVELS
+    return np.where(rng.random(count) < _REFINING_SHARE, rng.uniform(low, high, count), levels).astype(np.float32)
+
+
+def _drawn(shares: Mapping[T, float], rng: np.random.Generator) -> T:
+    return tuple(shares)[int(rng.choice(len(shares), p=list(shares.values())))]
 
 
 def _perhaps_dropped(prompt: str, rng: np.random.Generator) -> str:

@@ -14,7 +14,7 @@ import json
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -61,10 +61,17 @@ class Bucket(NamedTuple):
     def halved(self) -> "Bucket":
         return Bucket(self.size.halved(), self.frames)
 
+    @property
+    def has_half(self) -> bool:
+        """Whether a clip of half the size still shows shapes."""
+        half = self.size.halved()
+        return half.width * half.height >= _LEAST_AREA
+
     def __str__(self) -> str:
         return f"{self.size}x{self.frames}"
 
 
+_LEAST_AREA: Final = 128 * 64  # pixels, of a clip that training reads at half its size
 Job: TypeAlias = tuple[Bucket, int]  # one clip to render
 
 # The first is what most of the training sees, the others are what the product makes.
@@ -177,6 +184,7 @@ class LatentBatch:
     """Clips of one bucket, fp32."""
 
     bucket: Bucket
+    refines: bool  # whether runs reach this size in a second stage only
     prompts: tuple[str, ...]
     video: Tensor  # (N, C, F, H, W)
     audio: Tensor  # (N, T, C M)
@@ -209,9 +217,9 @@ class LatentDataset:
         return cls(shards, fingerprint)
 
     @property
-    def buckets(self) -> tuple[Bucket, ...]:
-        """What the shards were made for; each can also be read at half its size."""
-        return tuple(self._shards)
+    def clips(self) -> dict[Bucket, int]:
+        """How many clips there are of what the shards were made for; each can also be read at half its size."""
+        return {bucket: self.num_clips(bucket) for bucket in self._shards}
 
     def num_clips(self, bucket: Bucket) -> int:
         return sum(len(shard.prompts) for shard in self._shards[bucket])
@@ -231,6 +239,7 @@ class LatentDataset:
         prefix = "half_" if is_half else ""
         return LatentBatch(
             bucket=bucket.halved() if is_half else bucket,
+            refines=bucket.has_half and not is_half,
             prompts=tuple(str(rng.choice(shard.prompts[row])) for shard, row in places),
             video=gathered(prefix + "video").float(),
             audio=gathered("audio").float(),
@@ -264,20 +273,20 @@ class _Shard:
 
 def draw_clips(dataset: LatentDataset, rng: np.random.Generator, *, progress: float, batch_tokens: int) -> LatentBatch:
     """A batch of about `batch_tokens` tokens of picture and sound for some point of a training, 0 to 1."""
-    bucket, is_half = draw_bucket(dataset.buckets, rng, progress=progress)
+    bucket, is_half = draw_bucket(dataset.clips, rng, progress=progress)
     count = max(batch_tokens // dataset.num_tokens(bucket, is_half=is_half), 1)
     return dataset.read(bucket, rng.integers(dataset.num_clips(bucket), size=count), rng, is_half=is_half)
 
 
-def draw_bucket(buckets: Sequence[Bucket], rng: np.random.Generator, *, progress: float) -> tuple[Bucket, bool]:
+def draw_bucket(clips: Mapping[Bucket, int], rng: np.random.Generator, *, progress: float) -> tuple[Bucket, bool]:
     """A bucket, and whether to read it at half its size, for some point of a training, 0 to 1.
 
-    Small clips first, by the inverse square of their volume; over the last two fifths that falls to equal shares.
+    In proportion to its number of clips. Small clips first, by the inverse square of their volume; over the last two
+    fifths that preference falls to none.
     """
-    choices = [(bucket, is_half) for bucket in buckets for is_half in (False, True)]
+    choices = [(bucket, is_half) for bucket in clips for is_half in (False, True) if bucket.has_half or not is_half]
     volumes = np.array([_volume(bucket.halved() if is_half else bucket) for bucket, is_half in choices], float)
-    # Half of the smallest bucket is too small to learn shapes from: it is no more frequent than the bucket itself.
-    weights = np.maximum(volumes, min(map(_volume, buckets))) ** (-2 * min(1.0, (1 - progress) / 0.4))
+    weights = volumes ** (-2 * min(1.0, (1 - progress) / 0.4)) * [clips[bucket] for bucket, _ in choices]
     return choices[int(rng.choice(len(choices), p=weights / weights.sum()))]
 
 

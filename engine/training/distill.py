@@ -29,12 +29,13 @@ from engine.sampling.latents import LatentGrid
 from engine.sampling.samplers import euler_step
 from engine.sampling.schedule import DISTILLED_SIGMAS, shifted_sigmas
 from engine.training.adapters import TrainableLora
-from engine.training.conditions import draw_states
+from engine.training.conditions import draw_states, drawn_kind
 from engine.training.console import live_line, machine_of, made_ahead, run_command, training_parser
 from engine.training.dataset import LatentDataset, draw_clips
 from engine.training.encoding import ClipEncoder
 from engine.training.flow import NoisyStream, clip_loss
 from engine.training.loop import OnStep, Recipe, train
+from engine.training.mixed import fit_products_to
 from engine.training.text_to_clip import CHECKPOINT_NAME, TEXT_ENCODER_FOLDER, FrozenText, predict_velocity
 from engine.weights.checkpoint import Checkpoint
 from engine.weights.components import load
@@ -87,7 +88,7 @@ class DistillationBatches:
         rng = np.random.default_rng((self.seed, step))
         progress = _FIRST_PROGRESS + (1 - _FIRST_PROGRESS) * step / self.steps
         clips = draw_clips(self.dataset, rng, progress=progress, batch_tokens=self.batch_tokens)
-        states = draw_states(clips, self.grid, rng)
+        states = draw_states(clips, self.grid, rng, drawn_kind(rng))
         interval = INTERVALS[int(rng.integers(len(INTERVALS)))]
         levels = [interval.start] * len(states)
         audio_states = [state.audio for state in states if state.audio is not None]
@@ -216,6 +217,7 @@ def main(arguments: list[str] | None = None) -> None:
     checkpoint = Checkpoint.open(options.transformer / CHECKPOINT_NAME)
     torch.manual_seed(options.seed)
     transformer = cast(Transformer, load(checkpoint, Role.TRANSFORMER, device=device))
+    fit_products_to(device, transformer)
     text = FrozenText(checkpoint, options.transformer / TEXT_ENCODER_FOLDER, device=device)
     batches = DistillationBatches(dataset, encoder.grid, options.steps, options.batch_tokens, options.seed)
     distill(

@@ -19,7 +19,7 @@ from torch import Tensor
 from engine.model.transformer import StreamInput
 from engine.sampling.conditioning import StreamState
 
-_UNIFORM_SHARE: Final = 0.1  # of the draws, so that no level is forgotten
+_UNIFORM_SHARE: Final = 0.25  # of the draws: the last steps of a few-step run are long, and low
 _LOWEST: Final = 1e-3  # levels below it are mirrored at it
 _TAILS: Final = (-2.5758, 3.0902)  # the normal quantiles 0.005 and 0.999, which become 0 and 1
 
@@ -61,6 +61,11 @@ class NoisyStream:
             velocity=noise - state.latent,
             mask=state.mask,
         )
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all tokens of a sample are at one noise level."""
+        return bool((self.timesteps == self.timesteps[:, :1]).all())
 
     def to(self, device: torch.device | str) -> "NoisyStream":
         return NoisyStream(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})

@@ -1,140 +1,196 @@
-"""Where the vocoder's training starts: as an additive synthesiser whose amplitudes it learns to read.
+"""The vocoder's last three stages, laid out by hand: an additive synthesiser of amplitudes, 25 of each a second.
 
-From noise, a vocoder trained on spectral distances alone first learns silence, for a tone at a wrong pitch is worse
-than none, and stays there. So its upsampling layers are set to turn amplitudes into sound: one channel for each of the
-lowest multiples of the frame rate and one for each band of higher ones, left and right. Of all sounds that repeat with
-every frame, and a vocoder can sustain no others, they make any up to 2 kHz. What is left to learn at first is to read
-these amplitudes from a log-mel spectrogram, at 25 frames a second, which costs next to nothing.
+Trained from noise on spectral distances, a vocoder learns silence: a tone at a wrong pitch is worse than none. And a
+log-mel spectrogram hears a hundred decibels down, where eight bits of a weight's mantissa are a roar. So nothing that
+makes samples is left to chance:
 
-It needs a generator whose first stage keeps the rate: its residual block is where amplitudes are read.
+- every channel of the first stage is the amplitude of one *grain*, a piece of sound of 60 ms that fades into the
+  same channel's next: a multiple of the frame rate up to 975 Hz, a band of noise on one side, or the onset of a thud;
+- the second stage makes, 400 times a second, coefficients of short waves: thirteen that span all that is below 1 kHz
+  and sounds on both sides, and ten wide bands for either side. The third turns these into samples. Where it must be
+  pure, a weight is stored as two, the second holding what rounding to bfloat16 leaves of the first;
+- the last activation is a gate. The slope of x + sin(a x)^2 / a is anything from zero to two, depending on where x
+  lies, so a slow signal added to the sound opens and closes it, and what leaks in silence is gone;
+- the residual blocks in between are silent but for two layers that make the gate's flanks steep.
+
+A frame's grain is centred between that frame of the spectrogram and the next.
 """
 
 import math
-from itertools import pairwise
 from typing import Final, cast
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.model.config import AudioVaeConfig
-from engine.model.vocoder import AntiAliasedSnake, Generator, ResBlock
+from engine.model.vocoder import AntiAliasedSnake, Doubler, Generator, Halver, ResBlock
+from engine.training.grains import (
+    GATE,
+    LINES,
+    NUM_CHANNELS,
+    NUM_PRECISE,
+    RATE_HZ,
+    STEP,
+    TAPS,
+    WAVE,
+    grain_coefficients,
+    precise_waves,
+    wide_waves,
+)
 
-_LINES: Final = range(2, 39)  # multiples of the frame rate with a channel of their own: 50 to 950 Hz
-_BANDS: Final = tuple(round(39 * (79 / 39) ** (band / 11)) for band in range(12))  # edges of the others: to 1975 Hz
-CHANNELS_PER_SIDE: Final = len(_LINES) + len(_BANDS) - 1
-LEVEL: Final = 5.0  # a channel's value for a sine of amplitude 1: brings usual ones near one
-_SILENT_BETA: Final = 6.0  # logarithm; an activation that adds one four-hundredth of its curve
-_FLOOR: Final = 1e-3  # of an amplitude in the logarithm of a loss
-
-
-def amplitudes(waveform: Tensor, config: AudioVaeConfig) -> Tensor:
-    """The channels' values for a waveform (B, 2, N), at every mel frame: (B, 2 sides x channels, T)."""
-    window = torch.hann_window(2 * config.hop_length, device=waveform.device)
-    # With a window of two frames, every other bin is a multiple of the frame rate, and no line leaks into the next.
-    spectrum = torch.stft(
-        waveform.flatten(0, 1), len(window), config.hop_length, window=window, center=True, return_complex=True
-    )
-    lines = spectrum[:, ::2].abs() * (2 / window.sum())
-    bands = [lines[:, low:high].square().sum(dim=1).sqrt() for low, high in pairwise(_BANDS)]
-    channels = torch.cat([lines[:, _LINES.start : _LINES.stop], torch.stack(bands, dim=1)], dim=1)
-    return LEVEL * channels.unflatten(0, (-1, 2)).flatten(1, 2)
-
-
-def gliding_tones(count: int, num_samples: int, config: AudioVaeConfig, generator: torch.Generator) -> Tensor:
-    """Tones that glide between random pitches of 50 to 1000 Hz, at random levels: (count, 2, num_samples).
-
-    The toy world's steady tones have three pitches. A reader that sees little else learns these by heart.
-    """
-
-    def draw(low: float, high: float) -> Tensor:
-        return low * (high / low) ** torch.rand(count, 1, generator=generator)
-
-    first_hz, glide = draw(50, 1000), draw(0.5, 2)
-    frequency_hz = (first_hz * glide ** torch.linspace(0, 1, num_samples)).clamp(50, 1000)
-    turns = torch.cumsum(frequency_hz.double(), dim=1) / config.sample_rate
-    tones = draw(0.02, 0.5) * torch.sin(2 * math.pi * turns).float()
-    sides = torch.stack([draw(0.2, 1), draw(0.2, 1)], dim=1)
-    return tones[:, None] * sides
+RATES: Final = (1, 16, 10, 4)  # of upsampling, which all of this is made for
+KERNELS: Final = (1, TAPS, 20, 8)
+_REMAINDER: Final = 256.0  # 2 to the bits of a bfloat16's mantissa
+_SHARPENERS: Final = 2
+_LINEAR: Final = 20.0  # the logarithm of an activation's beta that leaves nothing of its curve
+_SWING: Final = 1 / 64  # of the sound around the gate: small beside its curve, large beside a float's rounding
 
 
-def read_amplitudes(generator: Generator, mel: Tensor) -> Tensor:
-    """What the generator's first stage makes of a spectrogram (B, A, T, M)."""
-    x = generator.conv_pre(mel.transpose(2, 3).flatten(1, 2))
-    return cast(ResBlock, generator.resblocks[0])(generator.ups[0](x))
+class Synthesiser(nn.Module):
+    """What the laid-out stages compute, without their detours: amplitudes (B, 96, T) -> waveform (B, 2, 640 T)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        precise, wide = precise_waves(), wide_waves()
+        self.grains = nn.Parameter(
+            torch.from_numpy(grain_coefficients(precise, wide)).float()
+        )  # (96, coefficients, taps)
+        waves = np.zeros((NUM_PRECISE + 2 * len(wide), 2, WAVE))
+        waves[:NUM_PRECISE] = precise[:, None]
+        waves[NUM_PRECISE : -len(wide), 0] = wide
+        waves[-len(wide) :, 1] = wide
+        self.register_buffer("waves", torch.from_numpy(waves).float())
+        is_learnt = torch.ones(NUM_CHANNELS, 1, 1)
+        is_learnt[: len(LINES)] = 0  # the lines are pure as they are
+        is_learnt[GATE] = 0  # and the gate has no sound of its own
+        self.register_buffer("is_learnt", is_learnt)
+        self.grains.register_hook(lambda gradient: gradient * self.get_buffer("is_learnt"))
+
+    @torch.no_grad()
+    def set_loudest(self, loudest: Tensor) -> None:
+        """Let an amplitude of 1 in each channel stand for this one (96,)."""
+        self.grains *= loudest[:, None, None]
+
+    def forward(self, amplitudes: Tensor) -> Tensor:
+        coefficients = _added_up(amplitudes, self.grains, RATES[1])
+        sound = _added_up(coefficients, self.get_buffer("waves"), STEP)
+        return sound * self._gate(amplitudes[:, GATE:])
+
+    def _gate(self, channel: Tensor) -> Tensor:
+        level = _added_up(channel, _gate_taps().to(channel), RATES[1])
+        for _ in range(_SHARPENERS):
+            level = _opened(level)
+        return _opened(_added_up(level, _gate_wave().to(channel), STEP))
+
+    @torch.no_grad()
+    def install(self, generator: Generator) -> None:
+        """Set the stages behind the generator's first to compute the same."""
+        config = generator.config
+        assert config.upsample_rates == RATES, config.upsample_rates
+        assert config.upsample_kernels == KERNELS, config.upsample_kernels
+        assert generator.ups[1].in_channels == NUM_CHANNELS, config.width
+        assert len(generator.resblocks) == len(RATES), "one residual block for each stage"
+        for block in generator.resblocks[1:]:
+            for parameter in block.parameters():
+                nn.init.zeros_(parameter)
+        for up in generator.ups[1:]:
+            for parameter in up.parameters():
+                nn.init.zeros_(parameter)
+        to_steps, to_phases, to_samples = (cast(nn.ConvTranspose1d, up) for up in generator.ups[1:])
+        gate = self._install_grains(to_steps)
+        _install_sharpeners(cast(ResBlock, generator.resblocks[1]), gate)
+        self._install_waves(to_phases, gate)
+        _install_output(to_samples, cast(AntiAliasedSnake, generator.act_post), generator.conv_post)
+
+    def _install_grains(self, up: nn.ConvTranspose1d) -> int:
+        """Returns the channel of the gate: behind the precise waves, their remainders and the wide ones."""
+        precise = self.grains[:, :NUM_PRECISE]
+        up.weight[:, :NUM_PRECISE] = _rounded(precise)
+        up.weight[:, NUM_PRECISE : 2 * NUM_PRECISE] = _REMAINDER * (precise - _rounded(precise))
+        gate = NUM_PRECISE + self.grains.shape[1]
+        up.weight[:, 2 * NUM_PRECISE : gate] = self.grains[:, NUM_PRECISE:]
+        up.weight[GATE, gate] = _gate_taps()[0, 0]
+        return gate
+
+    def _install_waves(self, up: nn.ConvTranspose1d, gate: int) -> None:
+        """Outputs: left in four phases, right in four; the same of the remainders; the gate in four."""
+        waves = self.get_buffer("waves").unflatten(2, (-1, RATES[3])).movedim(3, 2).flatten(1, 2)
+        stored = torch.cat([_rounded(waves), _REMAINDER * (waves - _rounded(waves))], dim=1)
+        up.weight[:NUM_PRECISE, : stored.shape[1]] = stored[:NUM_PRECISE]
+        up.weight[NUM_PRECISE : 2 * NUM_PRECISE, : stored.shape[1]] = stored[:NUM_PRECISE] / _REMAINDER
+        up.weight[2 * NUM_PRECISE : gate, : stored.shape[1]] = stored[NUM_PRECISE:]
+        phases = slice(stored.shape[1], stored.shape[1] + RATES[3])
+        up.weight[gate, phases] = _gate_wave()[0, 0].unflatten(0, (-1, RATES[3])).T
 
 
-def amplitude_loss(read: Tensor, real: Tensor) -> Tensor:
-    """The absolute error, that of logarithms, and the squared one, each channel's in units of its own mean square.
+def _install_sharpeners(block: ResBlock, gate: int) -> None:
+    for layer, (conv1, act1, conv2, act2) in enumerate(
+        zip(block.convs1, block.acts1, block.convs2, block.acts2, strict=True)
+    ):
+        nn.init.constant_(cast(AntiAliasedSnake, act1).act.beta, _LINEAR)
+        if layer >= _SHARPENERS:
+            continue
+        # x - (x - sin(pi/2 x)^2)
+        cast(Tensor, conv1.weight)[gate, gate] = -1
+        cast(Tensor, conv2.weight)[gate, gate] = 1
+        nn.init.constant_(cast(AntiAliasedSnake, act2).act.alpha, math.log(math.pi / 2))
 
-    Without the last, rare sounds are read as silence: a thud's low notes fill a few frames in a hundred.
-    """
-    difference = read - real
-    logarithms = (read.abs() + LEVEL * _FLOOR).log() - (real + LEVEL * _FLOOR).log()
-    squared = difference.square().mean(dim=(0, 2)) / (real.square().mean(dim=(0, 2)) + LEVEL * _FLOOR**2)
-    return difference.abs().mean() + 0.02 * logarithms.abs().mean() + 0.1 * squared.clamp_max(10).mean()
 
-
-@torch.no_grad()
-def start_as_synthesiser(generator: Generator) -> None:
-    """Set the stages behind the first so that they sound the first one's amplitudes."""
-    rates = generator.config.upsample_rates
-    assert rates[0] == 1, f"a first stage that keeps the rate, not {rates}"
-    assert len(generator.resblocks) == len(rates) == 4, "four stages of one residual block"
-    for block in generator.resblocks[1:]:
-        for convolution in cast(ResBlock, block).convs2:
-            nn.init.zeros_(cast(Tensor, convolution.weight))
-            nn.init.zeros_(cast(Tensor, convolution.bias))
-    to_steps, to_samples, to_output = (cast(nn.ConvTranspose1d, up) for up in generator.ups[1:])
-    taps = to_output.kernel_size[0]
-    interpolation = 1 - (torch.arange(taps) - (taps - 1) / 2).abs() / rates[3]  # linear
-    low_pass = torch.hann_window(9, periodic=False)[1:-1] / 4  # against the images that interpolation leaves
-    for up in (to_steps, to_samples, to_output):
-        nn.init.normal_(up.weight, std=1e-3)  # the channels that nothing is laid out for yet
-        nn.init.zeros_(cast(Tensor, up.bias))
-    losses = _response(interpolation, math.prod(rates)) * _response(low_pass, math.prod(rates))
-    _lay_out_steps(to_steps, steps=rates[1], samples_per_step=rates[2], gains=1 / losses)
-    trim = (to_samples.kernel_size[0] - rates[2]) // 2
+def _install_output(up: nn.ConvTranspose1d, activation: AntiAliasedSnake, last: nn.Conv1d) -> None:
+    """For either side the gate with the sound added and with it taken away; then their difference."""
+    first_tap = (KERNELS[3] - RATES[3]) // 2
+    nn.init.zeros_(last.weight)
+    nn.init.constant_(activation.act.alpha, math.log(math.pi / 2))
+    nn.init.constant_(activation.act.beta, math.log(math.pi / 2))
     for side in range(2):
-        for sample in range(rates[2]):
-            to_samples.weight[side * rates[2] + sample, side] = 0
-            to_samples.weight[side * rates[2] + sample, side, trim + sample] = 1
-        to_output.weight[side, side] = interpolation
-    nn.init.normal_(generator.conv_post.weight, std=1e-3)
-    for side in range(2):
-        generator.conv_post.weight[side, side] = low_pass
-    nn.init.constant_(cast(AntiAliasedSnake, generator.act_post).act.beta, _SILENT_BETA)
+        for sign, channel in ((1, 2 * side), (-1, 2 * side + 1)):
+            for phase in range(RATES[3]):
+                value, tap = sign * _SWING, first_tap + phase
+                up.weight[side * RATES[3] + phase, channel, tap] = value
+                up.weight[(2 + side) * RATES[3] + phase, channel, tap] = value / _REMAINDER
+                up.weight[4 * RATES[3] + phase, channel, tap] = 1
+            cast(Tensor, up.bias)[channel] = -0.5  # where the slope is zero
+            last.weight[side, channel] = sign / (4 * _SWING) * _brightening(last.kernel_size[0])
 
 
-def _response(taps: Tensor, frame_samples: int) -> Tensor:
-    """What a filter leaves of each multiple of the frame rate."""
-    turns = torch.arange(_BANDS[-1] + 1)[:, None] * torch.arange(len(taps)) / frame_samples
-    return (taps * torch.exp(2j * math.pi * turns)).sum(dim=1).abs() / taps.sum()
+def _added_up(x: Tensor, kernel: Tensor, rate: int) -> Tensor:
+    """The transposed convolution that a stage computes, in a fraction of its time: (B, C, T) -> (B, D, T rate)."""
+    pieces = torch.einsum("bct,cdk->bdtk", x, kernel)
+    head, tail = pieces[..., :rate], pieces[..., rate:]
+    tail = F.pad(tail, (0, 2 * rate - kernel.shape[2]))
+    trim = (kernel.shape[2] - rate) // 2
+    whole = (F.pad(head, (0, 0, 0, 1)) + F.pad(tail, (0, 0, 1, 0))).flatten(2)
+    return whole[..., trim : trim + rate * x.shape[2]]
 
 
-def _lay_out_steps(up: nn.ConvTranspose1d, *, steps: int, samples_per_step: int, gains: Tensor) -> None:
-    """A frame's `steps`, each `samples_per_step` samples of the sum of all channels' waves in as many outputs."""
-    taps = up.kernel_size[0]
-    offset = torch.arange(taps) - (taps - steps) // 2  # steps since the frame's middle
-    fade = steps / 2
-    window = ((1.5 * fade - offset - 0.5).clamp(0, fade) / fade) * ((offset + 0.5 + 1.5 * fade).clamp(0, fade) / fade)
-    sample = offset[:, None] * samples_per_step + torch.arange(samples_per_step)
-    phase = 2 * math.pi * sample / (steps * samples_per_step)
-    waves = [_wave(phase, range(line, line + 1), gains) for line in _LINES]
-    waves += [_wave(phase, range(low, high), gains) for low, high in pairwise(_BANDS)]
-    for side in range(2):
-        outputs = slice(side * samples_per_step, (side + 1) * samples_per_step)
-        up.weight[:, outputs] = 0
-        for channel, wave in enumerate(waves):
-            up.weight[side * len(waves) + channel, outputs] = (wave * window[:, None]).T / LEVEL
+def _opened(level: Tensor) -> Tensor:
+    """0 at 0, 1 at 1, flat at both."""
+    return (math.pi / 2 * level).sin().square()
 
 
-def _wave(phase: Tensor, multiples: range, gains: Tensor) -> Tensor:
-    """Cosines of unit power before `gains`, one for each multiple of the frame rate, side by side.
+def _rounded(value: Tensor) -> Tensor:
+    return value.bfloat16().float()
 
-    Their phases keep their sum from piling up once a frame (Schroeder 1970).
-    """
-    waves = [
-        gains[multiple] * torch.cos(multiple * phase - math.pi * multiple * (multiple - 1) / 80)
-        for multiple in multiples
-    ]
-    return torch.stack(waves).sum(dim=0) / math.sqrt(len(multiples))
+
+def _gate_taps() -> Tensor:
+    """A frame's share in the gate, step by step; the shares of all frames add up to one."""
+    steps = (torch.arange(TAPS) - (TAPS - 1) / 2).abs()
+    return ((TAPS / 2 - steps) / (TAPS - RATES[1])).clamp(0, 1)[None, None]
+
+
+def _gate_wave() -> Tensor:
+    """A step's share in the gate, sample by sample: triangles."""
+    return (1 - (torch.arange(WAVE) - (WAVE - 1) / 2).abs() / STEP)[None, None]
+
+
+def _brightening(taps: int) -> Tensor:
+    """A filter that undoes, up to 7.6 kHz and within 6 %, what the last activation's resampling takes away."""
+    impulse = torch.zeros(1, 1, 41)
+    impulse[..., 20] = 1
+    response = Halver()(Doubler()(impulse))[0, 0].double()
+    turns = 2 * math.pi * torch.linspace(0, 7600, 200).double()[:, None] / RATE_HZ
+    loss = (response * torch.cos(turns * (torch.arange(41) - 20))).sum(dim=1)
+    cosines = torch.cos(turns * torch.arange(taps // 2 + 1)) * torch.tensor([1.0] + [2.0] * (taps // 2)).double()
+    half = torch.linalg.lstsq(loss[:, None] * cosines, torch.ones(200, 1).double()).solution[:, 0]
+    return torch.cat([half.flip(0)[:-1], half]).float()

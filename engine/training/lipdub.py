@@ -25,12 +25,22 @@ from engine.sampling.conditioning import StreamState
 from engine.sampling.guidance import TextContexts
 from engine.sampling.latents import LatentGrid, audio_positions
 from engine.training.adapters import TrainableLora
-from engine.training.conditions import AVStates, Mode, TrainingBatch, sample_states
+from engine.training.conditions import AVStates, BatchKind, Mode, TrainingBatch, sample_states
 from engine.training.console import live_line, machine_of, made_ahead, run_command, training_parser
-from engine.training.dataset import Bucket, Job, LatentBatch, LatentDataset, build, draw_bucket, shard_line
+from engine.training.dataset import (
+    Bucket,
+    Job,
+    LatentBatch,
+    LatentDataset,
+    bucket_and_number,
+    build,
+    draw_bucket,
+    shard_line,
+)
 from engine.training.encoding import FRAME_RATE, ClipEncoder, RenderedClip, render_clip
 from engine.training.flow import NoisyStream, clip_loss, noise_levels
 from engine.training.loop import OnStep, Recipe, train
+from engine.training.mixed import fit_products_to
 from engine.training.split import training_scene
 from engine.training.text_to_clip import CHECKPOINT_NAME, TEXT_ENCODER_FOLDER, FrozenText, predict_velocity
 from engine.training.toyworld_law import SYLLABLES, Face, Scene
@@ -125,7 +135,7 @@ class DubBatches:
 
     def __call__(self, step: int) -> TrainingBatch:
         rng = np.random.default_rng((self.seed, step))
-        bucket, is_half = draw_bucket(self.dataset.buckets, rng, progress=step / self.steps)
+        bucket, is_half = draw_bucket(self.dataset.clips, rng, progress=step / self.steps)
         count = max(self.batch_tokens // (2 * self.dataset.num_tokens(bucket, is_half=is_half)), 1)
         pairs = rng.integers(self.dataset.num_clips(bucket) // 2, size=count)
         target = self.dataset.read(bucket, 2 * pairs, rng, is_half=is_half)
@@ -140,6 +150,7 @@ class DubBatches:
             target.prompts,
             NoisyStream.at([state.video for state in states], levels, rng),
             NoisyStream.at([state.audio for state in states if state.audio is not None], levels, rng),
+            BatchKind.GIVEN,
         )
 
 
@@ -177,16 +188,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser = training_parser("lipdub", "Train the lip-dub IC-LoRA.", steps=4_000, batch_tokens=4096, rate=1e-3)
     parser.add_argument("--transformer", type=Path, required=True, help="folder of engine.training.transformer")
     parser.add_argument("--rank", type=int, default=32)
+    parser.add_argument(
+        "--bucket", type=bucket_and_number, nargs="+", metavar="WxHxF:N", help="what to learn from instead"
+    )
     options = parser.parse_args(arguments)
     device = machine_of(options)
+    clips = dict(options.bucket or DEFAULT_CLIPS)
     encoder = ClipEncoder(Checkpoint.open_many(options.parts), device=device)
-    build(encoder, options.data, DEFAULT_CLIPS, render=render_pair_member, workers=options.workers, on_shard=shard_line)
+    build(encoder, options.data, clips, render=render_pair_member, workers=options.workers, on_shard=shard_line)
     dataset = LatentDataset.open(options.data, fingerprint=encoder.fingerprint())
     checkpoint = Checkpoint.open(options.transformer / CHECKPOINT_NAME)
     torch.manual_seed(options.seed)
     batches = DubBatches(dataset, encoder.grid, options.steps, options.batch_tokens, options.seed)
+    transformer = cast(Transformer, load(checkpoint, Role.TRANSFORMER, device=device))
+    fit_products_to(device, transformer)
     train_lip_dub(
-        cast(Transformer, load(checkpoint, Role.TRANSFORMER, device=device)),
+        transformer,
         FrozenText(checkpoint, options.transformer / TEXT_ENCODER_FOLDER, device=device).contexts,
         made_ahead(batches, steps=options.steps, workers=options.workers),
         Recipe(options.steps, options.learning_rate),

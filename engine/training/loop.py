@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import CheckpointError
+from engine.training.optimizers import Optimizers
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Recipe:
     learning_rate: float
     warmup_steps: int = 200
     weight_decay: float = 0.0
+    uses_muon: bool = False  # for the matrices of transformer blocks
     largest_gradient: float = 1.0  # gradients are scaled down to this norm
     average_decay: float = 0.998  # of the exponential average of the weights, which is the result
     save_every_s: float = 120.0
@@ -63,29 +65,31 @@ def train(module: nn.Module, loss_of_step: LossOfStep, recipe: Recipe, *, state_
     network.
     """
     module.train()
+    torch.set_flush_denormal(True)  # a CPU computes slowly with numbers next to zero, as closed gates have
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    # What gets no gradient keeps none, so that Adam leaves it alone.
-    optimizer = torch.optim.AdamW(
-        parameters, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
+    optimizers = Optimizers(
+        module,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        uses_muon=recipe.uses_muon,
     )
     average = [parameter.detach().clone() for parameter in parameters]
-    first_step = _resume(state_path, module, optimizer, average)
+    first_step = _resume(state_path, module, optimizers, average)
     last_saved = time.monotonic()
     for step in range(first_step, recipe.steps):
         started = time.monotonic()
         rate = recipe.learning_rate_at(step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
+        optimizers.set_learning_rate(rate)
+        optimizers.zero_grad()
         loss = loss_of_step(step)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parameters, recipe.largest_gradient)
-        optimizer.step()
+        optimizers.step()
         for averaged, parameter in zip(average, parameters, strict=True):
             averaged.lerp_(parameter.detach(), 1 - recipe.average_decay_at(step))
         done = step + 1
         if time.monotonic() - last_saved > recipe.save_every_s or done == recipe.steps:
-            _save(state_path, module, optimizer, average, done)
+            _save(state_path, module, optimizers, average, done)
             last_saved = time.monotonic()
         on_step(StepReading(done, recipe.steps, float(loss.detach()), float(norm), rate, time.monotonic() - started))
     with torch.no_grad():
@@ -119,15 +123,15 @@ def batch_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
 
 
-def _save(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, average: list[Tensor], step: int) -> None:
+def _save(path: Path, module: nn.Module, optimizers: Optimizers, average: list[Tensor], step: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    state = {"step": step, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
+    state = {"step": step, "module": module.state_dict(), "optimizers": optimizers.state_dict(), "average": average}
     torch.save(state, partial)
     partial.replace(path)
 
 
-def _resume(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, average: list[Tensor]) -> int:
+def _resume(path: Path, module: nn.Module, optimizers: Optimizers, average: list[Tensor]) -> int:
     """Puts everything back as it was; returns the steps done."""
     if not path.exists():
         return 0
@@ -135,9 +139,9 @@ def _resume(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, ave
     remedy = "Give another folder, or delete that file to start again."
     try:
         module.load_state_dict(state["module"])
-    except RuntimeError as error:
+        optimizers.load_state_dict(state["optimizers"])
+    except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(path, "is the training of another network.", remedy=remedy) from error
-    optimizer.load_state_dict(state["optimizer"])
     for own, saved in zip(average, state["average"], strict=True):
         own.copy_(saved)
     return int(state["step"])

@@ -10,7 +10,10 @@ stays the same it can only make a sound that repeats with every frame, whose par
 At 100 frames a second a steady tone of 220 or 440 Hz would become one of 200 or 400 Hz; at 25 every pitch is within
 12.5 Hz of a multiple, which is half a semitone or less from 430 Hz on, and for 220 Hz too.
 
-*128 text tokens*: the toy world's prompts are shorter.
+*64 audio latent channels*, not 128: the audio stream is 96 wide, and a velocity with more channels than that would pass
+through too few of them to carry the noise it has to take away.
+
+*64 text tokens*: the toy world's prompts have at most 37.
 """
 
 from pathlib import Path
@@ -27,13 +30,15 @@ from engine.training.blank import (
     audio_vae_config,
 )
 
-TEXT_SEQUENCE_LENGTH: Final = 128
+TEXT_SEQUENCE_LENGTH: Final = 64
 VIDEO_LATENT_CHANNELS: Final = 48
+AUDIO_LATENT_CHANNELS: Final = 64  # one for each mel, of both ears together
+TEXT_ENCODER: Final = TextEncoderSize(hidden_size=48, num_layers=2, num_heads=3, feed_forward=128)
 
 
 def starter_shape() -> ModelShape:
     """Configs of the single file and of the upsampler, and the size of the text encoder."""
-    audio_network = {"ch": 32, "ch_mult": [1], "num_res_blocks": 1, "z_channels": 2}
+    audio_network = {"ch": 32, "ch_mult": [1], "num_res_blocks": 1, "z_channels": 1}
     config = {
         "transformer": _transformer(),
         "vae": _video_vae(),
@@ -46,7 +51,7 @@ def starter_shape() -> ModelShape:
         "mid_channels": 64,
         "num_blocks_per_stage": 1,
     }
-    return ModelShape(config, upsampler, TextEncoderSize())
+    return ModelShape(config, upsampler, TEXT_ENCODER)
 
 
 def starter_section() -> Section:
@@ -65,10 +70,10 @@ def _transformer() -> dict[str, Any]:
         "cross_attention_dim": 192,
         "audio_num_attention_heads": 6,
         "audio_attention_head_dim": 16,
-        "audio_in_channels": 128,
-        "audio_out_channels": 128,
+        "audio_in_channels": AUDIO_LATENT_CHANNELS,
+        "audio_out_channels": AUDIO_LATENT_CHANNELS,
         "audio_cross_attention_dim": 96,
-        "caption_channels": 32,
+        "caption_channels": TEXT_ENCODER.hidden_size,
         "text_sequence_length": TEXT_SEQUENCE_LENGTH,
         "connector_num_attention_heads": 6,
         "connector_attention_head_dim": 32,
@@ -117,24 +122,24 @@ def _vocoder() -> dict[str, Any]:
             **GENERATOR_OF_2_3,
             "upsample_initial_channel": 192,
             "upsample_rates": [1, 16, 10, 4],  # the first stage reads amplitudes: see `harmonic`
-            "upsample_kernel_sizes": [3, 40, 20, 8],
-            "resblock_kernel_sizes": [3],
-            "resblock_dilation_sizes": [[1, 3]],
+            "upsample_kernel_sizes": [1, 24, 20, 8],
+            "resblock_kernel_sizes": [1],
+            "resblock_dilation_sizes": [[1] * 5],  # three of them square: see `amplitudes`
         },
         # The toy world has nothing above 8 kHz but traces: a small generator suffices.
         "bwe": {
             **GENERATOR_OF_2_3,
             "apply_final_activation": False,
-            "upsample_initial_channel": 32,
+            "upsample_initial_channel": 16,
             "upsample_rates": [8, 6, 5],
             "upsample_kernel_sizes": [16, 12, 11],
             "resblock_kernel_sizes": [3],
             "resblock_dilation_sizes": [[1, 3]],
             "input_sampling_rate": 16000,
             "output_sampling_rate": 48000,
-            "num_mels": 32,
+            "num_mels": 16,
             "hop_length": 80,
-            "n_fft": 128,  # the Fourier basis is stored in the file, twice: a window of 512 would take 1 MB of it
-            "win_size": 128,
+            "n_fft": 64,  # the Fourier basis is stored in the file, twice: a window of 512 would take 1 MB of it
+            "win_size": 64,
         },
     }

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from engine.errors import CheckpointError
 from engine.model.config import parse_text
 from engine.model.layers import AdaLayerNormSingle
 from engine.model.text import Connector, TextProjection
@@ -30,8 +33,8 @@ CHECKPOINT_NAME: Final = "transformer.safetensors"
 TEXT_ENCODER_FOLDER: Final = "text_encoder"
 
 
-class TextToClip(nn.Module):
-    """Token ids and noisy latents to velocities."""
+class TextPath(nn.Module):
+    """Token ids to the two contexts that the transformer reads."""
 
     def __init__(self, shape: ModelShape) -> None:
         """Freshly initialised with torch's global generator, fp32."""
@@ -41,7 +44,24 @@ class TextToClip(nn.Module):
         self.projection = cast(TextProjection, modules[Role.TEXT_PROJECTION])
         self.video_connector = cast(Connector, modules[Role.VIDEO_CONNECTOR])
         self.audio_connector = cast(Connector, modules[Role.AUDIO_CONNECTOR])
-        self.transformer = cast(Transformer, modules[Role.TRANSFORMER])
+
+    def forward(self, text: TokenizedText) -> TextContexts:
+        """Contexts (B, S, D)."""
+        output = self.language_model(
+            input_ids=text.ids, attention_mask=text.mask, output_hidden_states=True, use_cache=False
+        )
+        video, audio = self.projection(torch.stack(output.hidden_states, dim=-1), text.mask)
+        return TextContexts(self.video_connector(video, text.mask), self.audio_connector(audio, text.mask))
+
+
+class TextToClip(nn.Module):
+    """Token ids and noisy latents to velocities."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        """Freshly initialised with torch's global generator, fp32."""
+        super().__init__()
+        self.text = TextPath(shape)
+        self.transformer = cast(Transformer, make_modules(shape)[Role.TRANSFORMER])
         self._shape = shape
         initialise(self.transformer)
 
@@ -49,26 +69,33 @@ class TextToClip(nn.Module):
         self, text: TokenizedText, video: NoisyStream, audio: NoisyStream | None
     ) -> tuple[Tensor, Tensor | None]:
         """Velocities (B, T, C) of both streams."""
-        output = self.language_model(
-            input_ids=text.ids, attention_mask=text.mask, output_hidden_states=True, use_cache=False
-        )
-        features = self.projection(torch.stack(output.hidden_states, dim=-1), text.mask)
-        contexts = TextContexts(
-            self.video_connector(features[0], text.mask), self.audio_connector(features[1], text.mask)
-        )
-        return predict_velocity(self.transformer, contexts, video, audio)
+        return predict_velocity(self.transformer, self.text(text), video, audio)
 
     def save(self, folder: Path, tokenizer: Any) -> Path:
         """Write the checkpoint and the text encoder; returns the checkpoint's path."""
-        modules: dict[Role, nn.Module] = {
-            Role.TRANSFORMER: self.transformer,
-            Role.TEXT_PROJECTION: self.projection,
-            Role.VIDEO_CONNECTOR: self.video_connector,
-            Role.AUDIO_CONNECTOR: self.audio_connector,
-        }
-        save_text_encoder(folder / TEXT_ENCODER_FOLDER, self.language_model, tokenizer)
-        save_checkpoint(folder / CHECKPOINT_NAME, modules, self._shape.config)
+        save_text_encoder(folder / TEXT_ENCODER_FOLDER, self.text.language_model, tokenizer)
+        save_checkpoint(folder / CHECKPOINT_NAME, self._components(), self._shape.config)
         return folder / CHECKPOINT_NAME
+
+    def load(self, checkpoint: Path, text_encoder: Path) -> None:
+        """Take the weights of a saved model, or of an assembled one. Raises CheckpointError."""
+        source = Checkpoint.open(checkpoint)
+        path = text_encoder / "model.safetensors"
+        try:
+            for role, module in self._components().items():
+                module.load_state_dict(load(source, role).state_dict())
+            weights = {name.removeprefix("model."): tensor for name, tensor in load_file(path).items()}
+            self.text.language_model.load_state_dict(weights)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise CheckpointError(checkpoint, "is a model of another shape.", remedy="Train from the start.") from error
+
+    def _components(self) -> dict[Role, nn.Module]:
+        return {
+            Role.TRANSFORMER: self.transformer,
+            Role.TEXT_PROJECTION: self.text.projection,
+            Role.VIDEO_CONNECTOR: self.text.video_connector,
+            Role.AUDIO_CONNECTOR: self.text.audio_connector,
+        }
 
 
 def predict_velocity(

@@ -58,7 +58,8 @@ class PairBatches:
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, step))
-        bucket = self.dataset.buckets[int(rng.integers(len(self.dataset.buckets)))]
+        buckets = list(self.dataset.clips)
+        bucket = buckets[int(rng.integers(len(buckets)))]
         count = max(self.batch_tokens // self.dataset.num_tokens(bucket, is_half=False), 1)
         return self.dataset.pairs(bucket, rng.integers(self.dataset.num_clips(bucket), size=count))
 

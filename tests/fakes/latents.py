@@ -29,6 +29,7 @@ def random_clips(count: int = 3, *, seed: int = 0) -> LatentBatch:
     generator = torch.Generator().manual_seed(seed)
     return LatentBatch(
         bucket=BUCKET,
+        refines=False,
         prompts=tuple(PROMPTS[index % len(PROMPTS)] for index in range(count)),
         video=torch.randn(count, 16, 3, 4, 4, generator=generator),
         audio=torch.randn(count, 18, 32, generator=generator),
