@@ -77,20 +77,22 @@ def _run() -> int:
     from ltx_studio.services.engine_bridge import EngineBridge, WarmEngine  # noqa: PLC0415
     from ltx_studio.settings import HAS_SEEN_WELCOME, SEALED, SHOW_WELCOME  # noqa: PLC0415
     from ltx_studio.state.preferences import Preferences  # noqa: PLC0415
+    from ltx_studio.state.queue import QueueState  # noqa: PLC0415
     from ltx_studio.state.session import Session  # noqa: PLC0415
     from ltx_studio.ui.main_window import MainWindow  # noqa: PLC0415
     from ltx_studio.ui.theme import Appearance  # noqa: PLC0415
 
     log = _start_log()
     preferences = Preferences()
-    network = guard_network(sealed=preferences.get(SEALED))
+    network = guard_network(sealed=preferences.get(SEALED), data_folder=data_folder())
     QCoreApplication.setApplicationName("ltx-studio")
     app = QApplication(sys.argv[:1])
     app.setApplicationDisplayName("LTX Studio")
     _Errors(log).install()
     bridge = EngineBridge(WarmEngine(), app)
     session = Session(first_request(), app)
-    window = MainWindow(session, bridge, Appearance(app, app), preferences, is_sealed=network.is_sealed)
+    queue = QueueState(app)
+    window = MainWindow(session, queue, bridge, Appearance(app, app), preferences, is_sealed=network.is_sealed)
 
     def seal(is_wanted: bool) -> None:
         # Never the other way: what was refused stays refused until the next start.
@@ -101,7 +103,9 @@ def _run() -> int:
     if preferences.get(SHOW_WELCOME) or not preferences.get(HAS_SEEN_WELCOME):
         window.show_welcome()
     window.show()
+    queue.open()
     code = app.exec()
+    queue.close()
     if not bridge.close(wait_ms=CLOSE_WAIT_MS):
         # The engine is inside one long call. Nothing that is on disk depends on it, and nobody waits for it.
         logger.warning("the engine did not stop in time; leaving without it")

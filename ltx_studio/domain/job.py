@@ -9,6 +9,20 @@ from engine.errors import EngineError
 from engine.events import Event, Finished, Notice, Progress, Result, Started
 from engine.request import GenerationRequest
 
+NO_JOB = 0  # jobs are numbered from 1; what is said of this one is about the queue itself
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The engine takes the job up."""
+
+    request: GenerationRequest
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a process that ended left of the job was put in order; it does not run."""
+
 
 @dataclass(frozen=True)
 class Failed:
@@ -28,8 +42,13 @@ class Cancelled:
     """The run was stopped by the user; nothing was left half written."""
 
 
-JobEvent = Event | Failed | Cancelled
-Outcome = Result | Failed | Cancelled
+@dataclass(frozen=True)
+class Paused:
+    """The run was stopped to go on later; what its stages made is kept."""
+
+
+JobEvent = Begun | Settled | Event | Failed | Cancelled | Paused
+Outcome = Result | Failed | Cancelled | Paused
 
 
 @dataclass(frozen=True)
@@ -39,12 +58,17 @@ class JobUpdate:
     job_id: int
     event: JobEvent
 
+    @property
+    def changes_queue(self) -> bool:
+        """Whether a list of jobs shows other states now."""
+        return isinstance(self.event, Begun | Settled | Finished | Failed | Cancelled | Paused)
+
 
 @dataclass(frozen=True)
 class Job:
     """One run: what was asked, how far it is, and how it ended. A new value for each event."""
 
-    id: int
+    id: int  # in the queue
     request: GenerationRequest
     progress: Progress | None = None  # None until the engine is loaded
     notices: tuple[str, ...] = ()
@@ -66,7 +90,7 @@ class Job:
                 return replace(self, notices=(*self.notices, message))
             case Finished(result):
                 return replace(self, outcome=result)
-            case Failed() | Cancelled():
+            case Failed() | Cancelled() | Paused():
                 return replace(self, outcome=event)
             case _:
                 return self

@@ -1,71 +1,43 @@
 """The engine's thread: the one file that knows where the engine runs.
 
-Commands go in as frozen values, events come out through one signal, each with the id of its job. The engine is
-imported by the first job, on its own thread, so the window is there long before torch is.
+It runs what waits in the queue, one job after the other, and says what happens through one signal. Commands about jobs
+are written into the queue's file (`ltx_studio.state.queue`), where the runner finds them; all this needs to be told is
+that something waits, or that what runs is to be put back. The engine is imported by the first job, on its own thread,
+so the window is there long before torch is.
 """
 
 import gc
 import logging
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
 
 from PySide6.QtCore import QObject, QThread, Signal, Slot
 
-from engine.errors import EngineError, OutOfMemory
-from engine.events import Event, Finished, Progress
+from engine.errors import EngineError, RequestError
+from engine.events import Event, Finished, Progress, Result
+from engine.jobs import runner
+from engine.jobs.queue import Job
+from engine.jobs.runner import Engine, GenerationEngine, QueueEvent, Task, run_queue
+from engine.jobs.store import JobStore
 from engine.request import GenerationRequest
-from ltx_studio.domain.job import Cancelled, Failed, JobEvent, JobUpdate
-
-if TYPE_CHECKING:
-    from engine.weights.store import ModelStore
+from ltx_studio.domain.job import NO_JOB, Begun, Cancelled, Failed, JobEvent, JobUpdate, Paused, Settled
 
 logger = logging.getLogger("studio.engine")
 
-INTERNAL_ERROR = "internal"
-
-
-@dataclass(frozen=True)
-class Start:
-    """Make the clip of a request. Without an output the engine names the file."""
-
-    job_id: int
-    request: GenerationRequest
-    output: Path | None = None
-
-
-class Engine(Protocol):
-    """What makes clips: the engine itself, or a script of its events in tests."""
-
-    def run(self, request: GenerationRequest, output: Path | None) -> Generator[Event, None, None]: ...
-
 
 class WarmEngine:
-    """The engine itself. It is imported at the first run, and what it loads stays loaded for the next one."""
+    """The engine itself; what it loads stays loaded for the next job."""
 
     def __init__(self) -> None:
-        self._store: ModelStore | None = None
+        self._engine = GenerationEngine()
         self._libraries_settled = False
 
-    def run(self, request: GenerationRequest, output: Path | None) -> Generator[Event, None, None]:
-        from engine.pipelines.run import run  # noqa: PLC0415 - brings torch
-        from engine.weights.store import ModelStore  # noqa: PLC0415
-        from ltx_studio.starter import with_model  # noqa: PLC0415
-
-        store = self._store = self._store or ModelStore()
-        request, notice = with_model(request)
-        if notice is not None:
-            yield notice
-        try:
-            with closing(cast("Generator[Event, None, None]", run(request, output, store=store))) as events:
-                for event in events:
-                    yield event
-                    self._settle_libraries(event)
-        except OutOfMemory:
-            store.unload()
-            raise
+    def __call__(self, task: Task) -> Generator[Event, None, None]:
+        with closing(self._engine(task)) as events:
+            for event in events:
+                yield event
+                self._settle_libraries(event)
 
     def _settle_libraries(self, event: Event) -> None:
         """Spare the window the garbage collector's walk over everything that torch and transformers are made of.
@@ -81,80 +53,137 @@ class WarmEngine:
 
 
 class EngineBridge(QObject):
-    """Starts and stops jobs; lives in the window's thread. Jobs that are started while one runs wait their turn."""
+    """Runs the queue; lives in the window's thread."""
 
     happened = Signal(object)  # JobUpdate
-    _start_requested = Signal(object)  # Start
+    _woken = Signal()
 
-    def __init__(self, engine: Engine, parent: QObject | None = None) -> None:
+    def __init__(self, engine: Engine, parent: QObject | None = None, *, queue_file: Path | None = None) -> None:
+        """`queue_file` defaults to the one in the data folder."""
         super().__init__(parent)
-        self._last_job_id = 0
         self._thread = QThread(self)
         self._thread.setObjectName("engine")
-        self._worker = _Worker(engine, self)
+        self._worker = _Worker(engine, queue_file, self)
         self._worker.moveToThread(self._thread)
-        self._start_requested.connect(self._worker.start)
+        self._woken.connect(self._worker.run)
 
-    def start(self, request: GenerationRequest, output: Path | None = None) -> int:
-        """Queue a job and return its id. Its last event is Finished, Failed or Cancelled."""
+    @Slot()
+    def wake(self) -> None:
+        """Something waits: run it, after what runs now. Harmless when nothing does."""
+        if self._worker.is_closing or self._worker.is_woken:
+            return
         if not self._thread.isRunning():
             self._thread.start()
-        self._last_job_id += 1
-        self._start_requested.emit(Start(self._last_job_id, request, output))
-        return self._last_job_id
+        self._worker.is_woken = True
+        self._woken.emit()
 
-    def cancel(self) -> None:
-        """Stop every job started so far, within one block, tile or packet of the one that runs."""
-        self._worker.cancelled_up_to = self._last_job_id
+    @Slot()
+    def put_back(self) -> None:
+        """Stop the running job within one block, tile or packet; it waits again, and what its stages made is kept."""
+        self._worker.must_stop = True
 
     def close(self, *, wait_ms: int = 5000) -> bool:
-        """Stop for good; whether the thread ended in time. Call it when the window is gone: it waits."""
-        self.cancel()
+        """Put the running job back and stop for good; whether the thread ended in time.
+
+        Call it when the window is gone: it waits.
+        """
+        self.stop_soon()
         self._thread.quit()
         return self._thread.wait(wait_ms)
 
+    def stop_soon(self) -> None:
+        """Put the running job back and start no other; does not wait."""
+        self._worker.is_closing = self._worker.must_stop = True
+
 
 class _Worker(QObject):
-    """Runs one job after the other in the engine's thread."""
+    """Runs one job after the other in the engine's thread. The window's thread writes the three flags."""
 
-    def __init__(self, engine: Engine, bridge: EngineBridge) -> None:
+    def __init__(self, engine: Engine, queue_file: Path | None, bridge: EngineBridge) -> None:
         super().__init__()
-        self.cancelled_up_to = 0  # a job id; written by the window's thread, and only ever raised
+        self.is_woken = False  # a call of `run` is on its way
+        self.must_stop = False
+        self.is_closing = False
         self._engine = engine
+        self._queue_file = queue_file
         self._bridge = bridge
+        self._running_id = NO_JOB
 
-    @Slot(object)
-    def start(self, command: Start) -> None:
-        self._report(command, self._run(command))
-
-    def _run(self, command: Start) -> JobEvent:
-        """Report every event but the last one, which is returned: by then the engine has cleaned up."""
-        if self._is_cancelled(command):
-            return Cancelled()
+    @Slot()
+    def run(self) -> None:
+        """Until nothing waits, or the queue is paused, or `must_stop`."""
+        self.is_woken = False
+        self.must_stop = self.is_closing
         try:
-            with closing(self._engine.run(command.request, command.output)) as events:
-                for event in events:
-                    if isinstance(event, Finished):
-                        return event
-                    self._report(command, event)
-                    if self._is_cancelled(command):
-                        return Cancelled()
-            raise AssertionError("a run that raises nothing ends with Finished")
+            with JobStore(self._queue_file) as store, closing(run_queue(store, self._engine)) as events:
+                while not self.must_stop and (event := next(events, None)) is not None:
+                    self._report(event, store)
+            if self._running_id != NO_JOB:
+                self._say(self._running_id, Paused())
         except EngineError as error:
-            logger.info("job %d failed: %s", command.job_id, error)
-            return Failed.of(error)
+            logger.warning("the queue stopped: %s", error)
+            self._say(NO_JOB, Failed.of(error))
         except Exception:
             # The outermost boundary of this thread: whatever went wrong, the window hears of it and lives on.
-            logger.exception("job %d failed", command.job_id)
-            return Failed(
-                INTERNAL_ERROR,
-                "Something went wrong that LTX Studio did not expect, and this clip was not made.",
-                "Your prompt and settings are kept. The log has the details.",
-            )
+            logger.exception("the queue stopped")
+            message = "The queue stopped because of something that LTX Studio did not expect."
+            self._say(NO_JOB, Failed(runner.INTERNAL_ERROR, message, "Your jobs are kept. The log has the details."))
+        finally:
+            self._running_id = NO_JOB
 
-    def _is_cancelled(self, command: Start) -> bool:
-        return command.job_id <= self.cancelled_up_to
+    def _report(self, event: QueueEvent, store: JobStore) -> None:
+        if isinstance(event, runner.JobEvent):
+            self._say(event.job_id, event.event)
+            return
+        said = _turn(event, store)
+        self._running_id = event.job.id if isinstance(said, Begun) else NO_JOB
+        self._say(event.job.id, said)
 
-    def _report(self, command: Start, event: JobEvent) -> None:
+    def _say(self, job_id: int, event: JobEvent) -> None:
         # Emitted by an object of the window's thread, so that every receiver runs there.
-        self._bridge.happened.emit(JobUpdate(command.job_id, event))
+        self._bridge.happened.emit(JobUpdate(job_id, event))
+
+
+_Turn = (
+    runner.JobRecovered
+    | runner.JobStarted
+    | runner.JobFinished
+    | runner.JobFailed
+    | runner.JobCancelled
+    | runner.JobPaused
+    | runner.JobLost
+)
+
+
+def _turn(event: _Turn, store: JobStore) -> JobEvent:
+    """How the studio calls the beginning or the end of a run."""
+    match event:
+        case runner.JobStarted(job):
+            return Begun(_request(job, store))
+        case runner.JobFinished(job, result):
+            return Finished(result or _stored_result(job, store))
+        case runner.JobFailed(job):
+            return Failed(job.error_code or "", job.error_message or "", job.error_remedy or "")
+        case runner.JobCancelled():
+            return Cancelled()
+        case runner.JobPaused():
+            return Paused()
+        case runner.JobRecovered():
+            return Settled()
+        case runner.JobLost():
+            return Failed("lost", "Another program took this job over.", "It goes on there.")
+
+
+def _request(job: Job, store: JobStore) -> GenerationRequest:
+    """One that this version cannot read makes its job fail, with the reason, and that is for the runner to say."""
+    try:
+        return store.request(job.id)
+    except RequestError:
+        return GenerationRequest(job.title)
+
+
+def _stored_result(job: Job, store: JobStore) -> Result:
+    """Of a job whose file an earlier process completed."""
+    facts = store.result(job.id)
+    assert facts is not None, f"the engine ended job {job.id} without a result"
+    return Result(path=job.path, plan={}, **facts)

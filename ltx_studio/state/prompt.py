@@ -40,7 +40,6 @@ class PromptState(QObject):
         self._history: PromptHistory | None = None
         self.prompt = Observable(Prompt(), self)
         session.request.changed.connect(self._request_changed)
-        session.is_running.changed.connect(self._running_changed)
         self._request_changed(session.request.value)
 
     # --- editing ------------------------------------------------------------------------------------------------------
@@ -149,8 +148,3 @@ class PromptState(QObject):
         except EngineError as error:
             self.failed.emit(str(error))
         self.history_changed.emit()
-
-    @Slot(object)
-    def _running_changed(self, is_running: bool) -> None:
-        if is_running:
-            self.remember()

@@ -5,15 +5,16 @@ No widgets and no engine: commands change these values, the engine's events arri
 
 import operator
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from engine.events import Preview, Result
 from engine.hardware import Machine
 from engine.request import GenerationRequest
-from ltx_studio.domain.job import Job, JobUpdate
+from ltx_studio.domain.job import Begun, Job, JobUpdate
 from ltx_studio.state.observable import Observable
 
 NUM_SEEDS = 2**31  # what a spin box can show, and what the engine draws from
@@ -22,6 +23,8 @@ NUM_SEEDS = 2**31  # what a spin box can show, and what the engine draws from
 class Session(QObject):
     """The studio's state, shared by every panel."""
 
+    clip_made = Signal(object)  # Result of every finished job, shown or not
+
     def __init__(self, request: GenerationRequest, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.request = Observable(request, self)
@@ -29,8 +32,11 @@ class Session(QObject):
         self.job = Observable[Job | None](None, self)  # the one that runs, or the last one
         self.is_running = Observable(False, self)
         self.preview = Observable[Preview | None](None, self, is_same=operator.is_)
-        self.result = Observable[Result | None](None, self, is_same=operator.is_)  # the last clip that was made
+        self.result = Observable[Result | None](None, self, is_same=operator.is_)  # the clip to look at
         self.machine = Observable[Machine | None](None, self)  # None until it was first read
+        self._turns: dict[int, int] = {}  # by job that was asked for and is not made yet
+        self._num_turns = 0
+        self._turn_shown = 0
 
     def edit(self, **fields: Any) -> None:
         """Change fields of the request. The names are those of `GenerationRequest`."""
@@ -47,8 +53,17 @@ class Session(QObject):
             self.edit(seed=secrets.randbelow(NUM_SEEDS))
         return self.request.value
 
+    def asked_for(self, job_ids: Iterable[int]) -> None:
+        """The user wants these now, in this order: the clip of the latest one is shown when it is made.
+
+        Clips of earlier ones are shown until then; one that was asked for before the clip on show never replaces it.
+        """
+        for job_id in job_ids:
+            self._num_turns += 1
+            self._turns[job_id] = self._num_turns
+
     def begin(self, job_id: int, request: GenerationRequest) -> None:
-        """A job was handed to the engine."""
+        """The engine took a job up."""
         self.preview.value = None
         self._set_job(Job(job_id, request))
 
@@ -61,6 +76,9 @@ class Session(QObject):
     @Slot(object)
     def apply(self, update: JobUpdate) -> None:
         """An event of the engine. Those of a job that is not the current one are late and dropped."""
+        if isinstance(update.event, Begun):
+            self.begin(update.job_id, update.event.request)
+            return
         job = self.job.value
         if job is None or update.job_id != job.id:
             return
@@ -69,10 +87,17 @@ class Session(QObject):
             return
         job = job.after(update.event)
         if isinstance(job.outcome, Result):
-            self.result.value = job.outcome
+            self._made(job.id, job.outcome)
         if not job.is_running:
             self.preview.value = None
         self._set_job(job)
+
+    def _made(self, job_id: int, result: Result) -> None:
+        turn = self._turns.pop(job_id, 0)
+        if turn >= self._turn_shown:
+            self._turn_shown = turn
+            self.result.value = result
+        self.clip_made.emit(result)
 
     def _set_job(self, job: Job) -> None:
         self.job.value = job

@@ -30,7 +30,9 @@ class Command:
 
 COMMANDS = (
     Command("generate", FILE, "Generate", also_found_by="make render run start"),
+    Command("generate_takes", FILE, "Generate four takes", also_found_by="seeds variations batch several"),
     Command("stop", FILE, "Stop generating", also_found_by="cancel abort"),
+    Command("pause_queue", FILE, "Pause the queue", is_checkable=True, also_found_by="hold wait all jobs resume"),
     Command("reveal", FILE, "Reveal clip in folder", starts_group=True, also_found_by="explorer finder file open"),
     Command("settings", FILE, "Settings", starts_group=True, also_found_by="preferences options"),
     Command("quit", FILE, "Quit", starts_group=True, also_found_by="exit close"),

@@ -9,13 +9,13 @@ def tr(text: str) -> str:
 
 
 def confirm_quit(parent: QWidget) -> bool:
-    """Whether to quit although a clip is being made."""
+    """Whether to quit although a clip is being made, which goes on at the next start."""
     box = QMessageBox(parent)
     box.setIcon(QMessageBox.Icon.Question)
     box.setWindowTitle(tr("Quit LTX Studio"))
-    box.setText(tr("A clip is being made. Stop it and quit?"))
-    box.setInformativeText(tr("The unfinished clip is lost. Finished clips stay where they are."))
-    leave = box.addButton(tr("Stop and quit"), QMessageBox.ButtonRole.DestructiveRole)
+    box.setText(tr("A clip is being made. Quit all the same?"))
+    box.setInformativeText(tr("Nothing is lost: the queue goes on when LTX Studio is opened again."))
+    leave = box.addButton(tr("Quit"), QMessageBox.ButtonRole.DestructiveRole)
     stay = box.addButton(tr("Go on"), QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(stay)
     box.setEscapeButton(stay)

@@ -15,6 +15,7 @@ from ltx_studio.services.monitor import MemoryMonitor
 from ltx_studio.services.player import Player
 from ltx_studio.state.forecast import Forecast
 from ltx_studio.state.preferences import Preferences
+from ltx_studio.state.queue import QueueState
 from ltx_studio.state.session import Session
 from ltx_studio.ui.actions import COMMANDS, VIEW, Command, tr
 from ltx_studio.ui.controls import IconButton, Label
@@ -33,6 +34,7 @@ class Desk:
     """What panels are made from, and what a `make` connects their signals to. They never know each other."""
 
     session: Session
+    queue: QueueState
     forecast: Forecast
     player: Player
     monitor: MemoryMonitor
@@ -68,6 +70,12 @@ def _make_prompt(desk: Desk) -> QWidget:
     return PromptPanel(desk.session, desk.forecast, desk.appearance)
 
 
+def _make_queue(desk: Desk) -> QWidget:
+    from ltx_studio.ui.queue_panel import QueuePanel  # noqa: PLC0415
+
+    return QueuePanel(desk.queue, desk.session, desk.appearance)
+
+
 def _make_monitor(desk: Desk) -> QWidget:
     from ltx_studio.ui.monitor_panel import MonitorPanel  # noqa: PLC0415
 
@@ -76,6 +84,7 @@ def _make_monitor(desk: Desk) -> QWidget:
 
 PANELS = (
     Panel("prompt", "Prompt", LEFT, _make_prompt, 336, also_found_by="write parameters"),
+    Panel("queue", "Queue", BELOW, _make_queue, 248, also_found_by="jobs batch waiting progress render"),
     Panel("monitor", "Monitor", BELOW, _make_monitor, 168, is_open=False, also_found_by="memory gpu vram temperature"),
 )
 
@@ -187,7 +196,9 @@ class Docks:
             (BELOW, Qt.Orientation.Vertical),
         ):
             docks = [dock for dock in self.by_name.values() if dock.declared.area == area]
-            self._window.resizeDocks(docks, [dock.declared.size for dock in docks], way)
+            # They share the side, so the one that needs most of it decides.
+            size = max((dock.declared.size for dock in docks), default=0)
+            self._window.resizeDocks(docks, [size] * len(docks), way)
         for dock in self.by_name.values():
             if dock.declared.tab_of in self.by_name:
                 self.by_name[dock.declared.tab_of].raise_()

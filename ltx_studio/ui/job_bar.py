@@ -5,7 +5,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from engine.events import Result
-from ltx_studio.domain.job import Cancelled, Failed, Job
+from ltx_studio.domain.job import Cancelled, Failed, Job, Paused
 from ltx_studio.state.observable import bind
 from ltx_studio.state.session import Session
 from ltx_studio.ui import words
@@ -113,6 +113,8 @@ class JobBar(QWidget):
                 self._say(message, "", remedy)
             case Cancelled():
                 self._say(self.tr("Stopped. Your prompt and settings are as they were."), "", "")
+            case Paused():
+                self._say(self.tr("Paused. The clip goes on from what is made of it."), "", notes)
             case None:
                 pass
 

@@ -1,24 +1,33 @@
 """The studio's one window: panels around the picture, and what each command does.
 
-Panels are declared in `ltx_studio.ui.docks`, commands in `ltx_studio.ui.actions`; they meet here. Panels know the
-state, never each other.
+What is generated goes into the queue, the bridge is woken when something waits there, and what its engine says reaches
+the session and the queue. Panels are declared in `ltx_studio.ui.docks`, commands in `ltx_studio.ui.actions`; they meet
+here. Panels know the state, never each other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QElapsedTimer, QSettings, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QActionGroup, QCloseEvent
 from PySide6.QtWidgets import QApplication, QFrame, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
+from engine.errors import EngineError
 from engine.folders import data_folder
+from engine.request import GenerationRequest
+from ltx_studio.domain.job import NO_JOB, Failed, JobUpdate
+from ltx_studio.domain.queue import Item, Snapshot
 from ltx_studio.services.desktop import reveal
 from ltx_studio.services.engine_bridge import EngineBridge
 from ltx_studio.services.monitor import MemoryMonitor, Reading
 from ltx_studio.services.player import Player
 from ltx_studio.settings import KEY_CHANGES, KEY_MAP, THEME, Page
 from ltx_studio.state.forecast import Forecast
+from ltx_studio.state.observable import bind
 from ltx_studio.state.preferences import Preferences
-from ltx_studio.state.session import Session
+from ltx_studio.state.queue import QueueState
+from ltx_studio.state.session import NUM_SEEDS, Session
 from ltx_studio.ui.actions import assign_keys, build_menus
 from ltx_studio.ui.controls import set_role
 from ltx_studio.ui.dialogs import confirm_quit
@@ -28,6 +37,7 @@ from ltx_studio.ui.keymaps import keys_in_use
 from ltx_studio.ui.motion import Motion
 from ltx_studio.ui.palette import CommandPalette
 from ltx_studio.ui.prompt_panel import PromptPanel
+from ltx_studio.ui.queue_panel import QueuePanel
 from ltx_studio.ui.settings_page import SettingsWindow
 from ltx_studio.ui.status_line import StatusLine
 from ltx_studio.ui.theme import DARK, LIGHT, Appearance
@@ -35,9 +45,10 @@ from ltx_studio.ui.viewer import Viewer
 from ltx_studio.ui.welcome_page import WelcomePage
 
 FIRST_SIZE = (1440, 900)
-_LAYOUT_VERSION = 2  # raised when docks change so much that a saved layout no longer means anything
+_LAYOUT_VERSION = 3  # raised when docks change so much that a saved layout no longer means anything
 _LAYOUT_SAVED_AFTER_MS = 500
 _MESSAGE_MS = 5000
+_NUM_TAKES = 4
 _MODELS_PANEL = "models"
 _THEMES = {"system": None, "dark": DARK, "light": LIGHT}
 _THEME_COMMANDS = {"system": "follow_system", "dark": "dark", "light": "light"}
@@ -51,13 +62,14 @@ EXAMPLE_PROMPT = (
 
 
 class MainWindow(QMainWindow):
-    """Owns the panels, the player and the monitor. The bridge is the caller's, who closes it last."""
+    """Owns the panels, the player and the monitor. Queue and bridge are the caller's, who closes them last."""
 
     closing = Signal()
 
     def __init__(
         self,
         session: Session,
+        queue: QueueState,
         bridge: EngineBridge,
         appearance: Appearance,
         preferences: Preferences,
@@ -65,24 +77,28 @@ class MainWindow(QMainWindow):
         is_sealed: bool = False,
         may_quit: Callable[[QWidget], bool] = confirm_quit,
     ) -> None:
-        """`may_quit` asks the user whether to stop the running job."""
+        """`may_quit` asks the user whether to quit while a job runs."""
         super().__init__()
         self.setWindowTitle(self.tr("LTX Studio"))
         self._session = session
+        self._queue = queue
         self._bridge = bridge
         self._appearance = appearance
         self._preferences = preferences
         self._may_quit = may_quit
-        self._since_start = QElapsedTimer()
+        self._since_asked = QElapsedTimer()  # since something was generated
+        self._is_closed = False
+        self._request_before_edit: GenerationRequest | None = None
         self.player = Player(self)
         self.forecast = Forecast(session, self)
         self._monitor = MemoryMonitor(self)
         self._motion = Motion(preferences, self)
         self._commands = commands_with(PANELS)
-        desk = Desk(session, self.forecast, self.player, self._monitor, preferences, appearance, self.closing)
+        desk = Desk(session, queue, self.forecast, self.player, self._monitor, preferences, appearance, self.closing)
         self._docks = Docks(PANELS, desk, self)
         self.actions_by_name = build_menus(self, self._commands, self._reactions())
         self.prompt_panel = self._prompt_panel()
+        self.queue_panel = self._queue_panel()
         self.viewer = Viewer(session, self.player, self.actions_by_name, appearance)
         self.job_bar = JobBar(session, appearance)
         self.status_line = StatusLine(appearance, is_sealed=is_sealed)
@@ -104,6 +120,11 @@ class MainWindow(QMainWindow):
     def _prompt_panel(self) -> PromptPanel:
         panel = self._docks.by_name["prompt"].content
         assert isinstance(panel, PromptPanel)
+        return panel
+
+    def _queue_panel(self) -> QueuePanel:
+        panel = self._docks.by_name["queue"].content
+        assert isinstance(panel, QueuePanel)
         return panel
 
     def _arrange(self) -> None:
@@ -130,10 +151,10 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.closing.connect(self._monitor.stop)
         self.closing.connect(self.player.close)
-        self._bridge.happened.connect(self._session.apply)
+        self._connect_queue()
         self._monitor.read.connect(self._memory_read)
         self.prompt_panel.generate_asked.connect(self.generate)
-        self.prompt_panel.stop_asked.connect(self.stop)
+        self.prompt_panel.batch_asked.connect(self.generate_wordings)
         self.job_bar.stop_asked.connect(self.stop)
         self.viewer.example_asked.connect(self._write_example)
         self.player.clip_opened.connect(self._clip_opened)
@@ -153,12 +174,28 @@ class MainWindow(QMainWindow):
         self._motion.is_reduced.changed.connect(self._motion_changed)
         self._motion_changed(self._motion.is_reduced.value)
 
+    def _connect_queue(self) -> None:
+        self._bridge.happened.connect(self._engine_spoke)
+        self._queue.has_work.connect(self._bridge.wake)
+        self._queue.put_back_asked.connect(self._bridge.put_back)
+        self._queue.added.connect(self._session.asked_for)
+        self._queue.noticed.connect(self._say)
+        self._queue.emptied.connect(self._queue_emptied)
+        self.queue_panel.show_asked.connect(self._show_clip)
+        self.queue_panel.edit_asked.connect(self._queue.take_out)
+        self.queue_panel.duplicate_asked.connect(self._duplicate)
+        self.queue_panel.prompt_asked.connect(self._go_to_prompt)
+        bind(self._queue.editing, self._edit_job)
+        bind(self._queue.snapshot, self._show_queue)
+
     def _reactions(self) -> dict[str, Callable[[], None]]:
         """What each command of `ltx_studio.ui.actions` does."""
         player = self.player
         panels = {f"show_{name}": dock.toggle for name, dock in self._docks.by_name.items()}
         return {
             "generate": self.generate,
+            "generate_takes": self.generate_takes,
+            "pause_queue": self._pause_queue,
             "stop": self.stop,
             "reveal": self._reveal,
             "settings": lambda: self._open_settings(Page.APPEARANCE),
@@ -190,25 +227,92 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def generate(self) -> None:
-        """Hand the request to the engine; where it cannot be, say why."""
-        if self._session.is_running.value:
+        """Put the request into the queue, or back into it when it is that of a job; where it cannot be, say why."""
+        if self._queue.editing.value is not None:
+            if self._may_generate():
+                self._queue.put_back(self._session.request.value)
             return
+        # The second press of a double click is not meant.
+        is_working = self._queue.is_adding.value or self._session.is_running.value
+        is_soon = self._since_asked.isValid() and self._since_asked.elapsed() < QApplication.doubleClickInterval()
+        if not (is_working and is_soon) and self._may_generate():
+            self._add_one_wording([self._session.request_to_run()])
+
+    @Slot()
+    def generate_takes(self) -> None:
+        """The request with several seeds, its own first, as a batch."""
+        if self._may_generate():
+            request = self._session.request_to_run()
+            assert request.seed is not None
+            seeds = [(request.seed + number) % NUM_SEEDS for number in range(_NUM_TAKES)]
+            self._add_one_wording([replace(request, seed=seed) for seed in seeds])
+
+    @Slot(object)
+    def generate_wordings(self, wordings: Sequence[str]) -> None:
+        """One clip for each wording of the prompt, all with the same seed, as a batch."""
+        if self._may_generate():
+            request = self._session.request_to_run()
+            self._add([replace(request, prompt=wording) for wording in wordings])
+
+    def _may_generate(self) -> bool:
         reason = self.prompt_panel.why_not()
         if reason:
-            self.status_line.showMessage(reason, _MESSAGE_MS)
-            return
+            self._say(reason)
+        return not reason
+
+    def _add_one_wording(self, requests: Sequence[GenerationRequest]) -> None:
+        """Each request with the wording that its seed draws."""
+        wording = self.prompt_panel.state.wording_for
+        try:
+            self._add([replace(request, prompt=wording(request.seed or 0)) for request in requests])
+        except EngineError as error:
+            self._say(str(error))
+
+    def _add(self, requests: Sequence[GenerationRequest]) -> None:
         self.player.pause()
-        request = self._session.request_to_run()
-        self._since_start.start()
-        self._session.begin(self._bridge.start(request), request)
+        self._since_asked.start()
+        self.prompt_panel.state.remember()
+        self._queue.add(requests)
 
     @Slot()
     def stop(self) -> None:
-        """Stop the running job. The second press of a double click on Generate is not meant."""
-        is_double_click = self._since_start.elapsed() < QApplication.doubleClickInterval()
-        if self._session.is_running.value and not is_double_click:
+        """Cancel the running job; those that wait go on."""
+        job = self._session.job.value
+        if job is not None and job.is_running:
             self._session.stopping()
-            self._bridge.cancel()
+            self._queue.cancel([job.id])
+
+    def _pause_queue(self) -> None:
+        self._queue.set_paused(not self._queue.snapshot.value.is_paused)
+
+    def _edit_job(self, item: Item | None) -> None:
+        """Show the request of the job that was taken out of line, and afterwards what was there before."""
+        if item is not None and item.request is not None:
+            if self._request_before_edit is None:
+                self._request_before_edit = self._session.request.value
+            self._session.request.value = item.request
+            self._go_to_prompt()
+        elif self._request_before_edit is not None:
+            self._session.request.value = self._request_before_edit
+            self._request_before_edit = None
+        self.prompt_panel.show_editing(item is not None)
+
+    @Slot(object)
+    def _duplicate(self, request: GenerationRequest) -> None:
+        """Write a job's request again, with its seed, to be changed; the model is the one that is used now."""
+        self._queue.give_up()
+        self._session.request.value = replace(request, model=self._session.request.value.model)
+        self._session.is_seed_locked.value = True
+        self._go_to_prompt()
+        self._say(self.tr("Change what you like, then press Generate. The seed is locked."))
+
+    @Slot(object)
+    def _show_clip(self, path: Path) -> None:
+        self.player.open(path)
+
+    @Slot(str)
+    def _say(self, text: str) -> None:
+        self.status_line.showMessage(text, _MESSAGE_MS)
 
     def _reveal(self) -> None:
         if self.player.clip is not None and not reveal(self.player.clip.path):
@@ -244,7 +348,7 @@ class MainWindow(QMainWindow):
     def _detach_panel(self) -> None:
         dock = self._docks.current()
         if dock is None:
-            self.status_line.showMessage(self.tr("Go to a panel first, for example with Tab."), _MESSAGE_MS)
+            self._say(self.tr("Go to a panel first, for example with Tab."))
         else:
             dock.setFloating(not dock.isFloating())
 
@@ -303,8 +407,27 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _running_changed(self, is_running: bool) -> None:
-        self.actions_by_name["generate"].setEnabled(not is_running)
         self.actions_by_name["stop"].setEnabled(is_running)
+
+    @Slot(object)
+    def _engine_spoke(self, update: JobUpdate) -> None:
+        """Not once the window is closed: a clip that is finished then would be opened in a player that has ended."""
+        if self._is_closed:
+            return
+        self._session.apply(update)
+        self._queue.apply(update)
+        if update.job_id == NO_JOB and isinstance(update.event, Failed):
+            self._say(f"{update.event.message} {update.event.remedy}")
+
+    def _show_queue(self, snapshot: Snapshot) -> None:
+        self.actions_by_name["pause_queue"].setChecked(snapshot.is_paused)
+
+    @Slot()
+    def _queue_emptied(self) -> None:
+        if self._queue.snapshot.value.when_done == "notify":
+            self._say(self.tr("The queue is done."))
+            QApplication.beep()
+            QApplication.alert(self)
 
     @Slot()
     def _clip_opened(self) -> None:
@@ -331,7 +454,8 @@ class MainWindow(QMainWindow):
         self._save_soon.stop()
         self._save_layout()
         self.closing.emit()
-        self._bridge.cancel()
+        self._is_closed = True
+        self._bridge.stop_soon()
         super().closeEvent(event)
 
     # --- layout -------------------------------------------------------------------------------------------------------

@@ -2,17 +2,17 @@
 
 from itertools import pairwise
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.request import GenerationRequest
 from ltx_studio.domain.estimate import Estimate
-from ltx_studio.domain.job import Failed, Job
+from ltx_studio.domain.job import Failed
 from ltx_studio.state.forecast import Forecast
 from ltx_studio.state.observable import bind
 from ltx_studio.state.prompt import PromptState
 from ltx_studio.state.session import Session
-from ltx_studio.ui.controls import Button, describe, set_role
+from ltx_studio.ui.controls import Button, describe
 from ltx_studio.ui.fit_line import FitLine
 from ltx_studio.ui.prompt_builder import PromptBuilder
 from ltx_studio.ui.prompt_parameters import Parameters
@@ -20,10 +20,9 @@ from ltx_studio.ui.theme import GAP, GRID, PADDING, Appearance
 
 
 class PromptPanel(QWidget):
-    """Edits the session's request; asks for a run with `generate_asked` and for its end with `stop_asked`."""
+    """Edits the session's request; asks for it to be made with `generate_asked`."""
 
     generate_asked = Signal()
-    stop_asked = Signal()
     batch_asked = Signal(object)  # tuple[str, ...]: every wording of the prompt
 
     def __init__(
@@ -32,7 +31,7 @@ class PromptPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._estimate: Estimate | None = None
-        self._job_state = (False, False)  # running, stopping
+        self._is_editing_job = False
         self.state = PromptState(session, self)
         self.builder = PromptBuilder(session, self.state, appearance, self)
         self.prompt = self.builder.text
@@ -52,18 +51,14 @@ class PromptPanel(QWidget):
         for first, second in pairwise([*self.builder.controls(), *self.parameters.controls(), self._button]):
             QWidget.setTabOrder(first, second)
         self.builder.batch_asked.connect(self.batch_asked)
-        self._button.clicked.connect(self._button_clicked)
+        self._button.clicked.connect(self.generate_asked)
         bind(session.request, self._show_request)
         bind(forecast.estimate, self._show_estimate)
-        bind(session.job, self._show_job)
 
-    @Slot()
-    def _button_clicked(self) -> None:
-        job = self._session.job.value
-        if job is not None and job.is_running:
-            self.stop_asked.emit()
-        else:
-            self.generate_asked.emit()
+    def show_editing(self, is_editing_job: bool) -> None:
+        """Whether what is written here is a job of the queue, which the button puts back."""
+        self._is_editing_job = is_editing_job
+        self._show_button()
 
     def _show_request(self, _request: GenerationRequest) -> None:
         self._show_button()
@@ -73,27 +68,15 @@ class PromptPanel(QWidget):
         self._fit.show_estimate(estimate)
         self._show_button()
 
-    def _show_job(self, job: Job | None) -> None:
-        """Progress arrives hundreds of times a second, and the button has no use for it."""
-        state = (job is not None and job.is_running, job is not None and job.is_stopping)
-        if state != self._job_state:
-            self._job_state = state
-            self._show_button()
-
     def _show_button(self) -> None:
-        """Generate, with the reason when it cannot be pressed; or Stop while a job runs."""
-        job = self._session.job.value
-        if job is not None and job.is_running:
-            set_role(self._button, "stop")
-            self._button.setText(self.tr("Stopping") if job.is_stopping else self.tr("Stop"))
-            self._button.setEnabled(not job.is_stopping)
-            describe(self._button, self._button.text(), self.tr("Stop making this clip; nothing is left half written"))
-            return
+        """Generate, or put back what is being edited, with the reason when it cannot be pressed."""
         reason = self.why_not()
-        set_role(self._button, "main")
-        self._button.setText(self.tr("Generate"))
+        name, tip = self.tr("Generate"), self.tr("Make this clip, after those that wait (Ctrl+Return)")
+        if self._is_editing_job:
+            name, tip = self.tr("Put back in the queue"), self.tr("Change the waiting job to this (Ctrl+Return)")
+        self._button.setText(name)
         self._button.setEnabled(not reason)
-        describe(self._button, self.tr("Generate"), reason or self.tr("Make this clip (Ctrl+Return)"))
+        describe(self._button, name, reason or tip)
 
     def why_not(self) -> str:
         """Why nothing can be generated now; empty when it can."""

@@ -1,5 +1,9 @@
-"""An engine that plays a script: events to yield, an error to raise, or waiting until it is closed."""
+"""An engine that plays a script: events to yield, an error to raise, or waiting until it is closed.
 
+Where a script ends with a result, the file it names is copied to where the queue wants it, as the engine's promise is.
+"""
+
+import shutil
 import threading
 import time
 from collections.abc import Generator, Iterable
@@ -9,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.events import Event, Finished, MemoryReading, Notice, Preview, Progress, Result, Started
+from engine.jobs.runner import Task
 from engine.request import GenerationRequest
 
 
@@ -31,9 +36,9 @@ class ScriptedEngine:
     threads: list[str] = field(default_factory=list[str])
     num_cleaned_up: int = 0
 
-    def run(self, request: GenerationRequest, output: Path | None) -> Generator[Event, None, None]:
+    def __call__(self, task: Task) -> Generator[Event, None, None]:
         script = self.scripts[len(self.requests)]
-        self.requests.append(request)
+        self.requests.append(task.request)
         self.threads.append(threading.current_thread().name)
         try:
             for line in script:
@@ -44,6 +49,9 @@ class ScriptedEngine:
                         while True:
                             yield progress
                             time.sleep(0.001)  # the work between two reports
+                    case Finished():
+                        shutil.copyfile(line.result.path, task.output)
+                        yield line
                     case _:
                         yield line
         finally:

@@ -1,6 +1,6 @@
 """A window over a scripted engine, driven as a user would: by the names of its controls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,10 +8,15 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
+from engine.folders import data_folder
+from engine.jobs.prepare import title_of
+from engine.jobs.runner import Engine
+from engine.jobs.store import NewJob
 from engine.request import GenerationRequest
 from ltx_studio.domain.estimate import first_request
-from ltx_studio.services.engine_bridge import Engine, EngineBridge
+from ltx_studio.services.engine_bridge import EngineBridge
 from ltx_studio.state.preferences import Preferences
+from ltx_studio.state.queue import Planned, QueueState
 from ltx_studio.state.session import Session
 from ltx_studio.ui.main_window import MainWindow
 from ltx_studio.ui.theme import Appearance
@@ -32,12 +37,14 @@ class Studio:
         self.is_closed = False
         self.bridge = EngineBridge(engine)
         self.session = Session(first_request())
+        self.queue = QueueState(planner=planned_at_once)
         self.appearance = Appearance(app)
         self.preferences = Preferences()
         self.window = MainWindow(
-            self.session, self.bridge, self.appearance, self.preferences, may_quit=lambda _parent: may_quit
+            self.session, self.queue, self.bridge, self.appearance, self.preferences, may_quit=lambda _parent: may_quit
         )
         self.window.show()
+        self.queue.open()
         with qtbot.waitActive(self.window):
             self.window.activateWindow()
 
@@ -60,20 +67,43 @@ class Studio:
         self.qtbot.waitUntil(self._is_over, timeout=timeout_ms)
 
     def _is_over(self) -> bool:
-        job = self.session.job.value
-        return job is not None and not job.is_running
+        """Nothing is on its way into the queue, waits or runs, and the session knows how the last job ended."""
+        queue, job = self.queue, self.session.job.value
+        is_empty = not queue.is_adding.value and queue.snapshot.value.num_to_make == 0
+        return is_empty and job is not None and not job.is_running
+
+    def clip_name(self) -> str:
+        """Of the clip to look at."""
+        assert self.session.result.value is not None
+        return self.session.result.value.path.name
+
+    def states(self) -> list[str]:
+        """What the jobs of the queue are, in the list's order."""
+        return [item.state for item in self.queue.snapshot.value.items]
 
     def close(self) -> None:
-        """Close the window and end the engine's thread; harmless twice."""
+        """Close the window and end its threads; harmless twice."""
         if not self.is_closed:
             self.is_closed = True
             self.window.close()
+            self.queue.close()
             assert self.bridge.close()
             self.window.deleteLater()
 
     def words(self) -> str:
         """What the job bar says."""
         return texts_of(self.window.job_bar)
+
+
+def planned_at_once(requests: Sequence[GenerationRequest]) -> Planned:
+    """Jobs without a model, planned without looking at the machine."""
+    folder = data_folder() / "clips"
+    folder.mkdir(exist_ok=True)
+    jobs = [
+        NewJob(request.to_dict(), title_of(request.prompt), folder / "clip.mp4", "fake", predicted_s=20.0)
+        for request in requests
+    ]
+    return Planned(jobs, [])
 
 
 OpenStudio = Callable[..., Studio]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
     from pytestqt.qtbot import QtBot
 
-    from ltx_studio.services.engine_bridge import Engine
+    from engine.jobs.runner import Engine
     from tests.fakes.engine import Line
     from tests.fakes.studio import OpenStudio, Studio
 
@@ -38,5 +38,4 @@ def open_studio(qapp: "QApplication", qtbot: "QtBot") -> Iterator["OpenStudio"]:
 
     yield open_studio
     for studio in studios:
-        studio.bridge.cancel()
         studio.close()

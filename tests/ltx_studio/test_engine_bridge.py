@@ -1,4 +1,4 @@
-"""The engine's thread: every job ends in one last event, wherever it goes wrong or is stopped.
+"""The engine's thread: it runs what waits, every run ends in one last event, and what is stopped can go on.
 
 Alone: `pytest tests/ltx_studio/test_engine_bridge.py`.
 """
@@ -12,13 +12,16 @@ from pytestqt.qtbot import QtBot
 
 from engine.errors import RequestError
 from engine.events import Finished, Preview, Progress
+from engine.jobs.queue import Job
+from engine.jobs.store import JobStore, NewJob
 from engine.request import GenerationRequest
-from ltx_studio.domain.job import Cancelled, Failed, JobEvent, JobUpdate
-from ltx_studio.services.engine_bridge import INTERNAL_ERROR, EngineBridge
-from tests.fakes.engine import Line, ScriptedEngine, WorkUntilClosed, progress, result, whole_run
+from ltx_studio.domain.job import NO_JOB, Begun, Cancelled, Failed, JobEvent, JobUpdate, Paused
+from ltx_studio.services.engine_bridge import EngineBridge
+from tests.fakes.engine import Line, ScriptedEngine, WorkUntilClosed, progress, whole_run
 
 REQUEST = GenerationRequest("a red ball bounces", seed=3)
-LAST = (Finished, Failed, Cancelled)
+WORKING: list[Line] = [WorkUntilClosed(progress(0.3))]
+LAST = (Finished, Failed, Cancelled, Paused)
 
 
 class Listener(QObject):
@@ -40,6 +43,28 @@ class Listener(QObject):
     def is_over(self, job_id: int) -> bool:
         return any(isinstance(event, LAST) for event in self.events(job_id))
 
+    def is_working(self) -> bool:
+        return any(isinstance(update.event, Progress) for update in self.updates)
+
+
+class Bench:
+    """A bridge over a queue in a folder."""
+
+    def __init__(self, folder: Path, engine: ScriptedEngine, listener: Listener) -> None:
+        self.folder = folder
+        self.store = JobStore(folder / "queue.sqlite3")
+        self.bridge = EngineBridge(engine, queue_file=self.store.path)
+        self.bridge.happened.connect(listener.take)
+
+    def add(self, count: int = 1) -> list[Job]:
+        work = REQUEST.to_dict()
+        new = NewJob(work, "a ball", self.folder / "made.mp4", "fake", predicted_s=5)
+        return self.store.add([new] * count)
+
+    def close(self) -> None:
+        assert self.bridge.close()
+        self.store.close()
+
 
 @pytest.fixture
 def listener(qapp: object) -> Listener:
@@ -47,98 +72,120 @@ def listener(qapp: object) -> Listener:
 
 
 @pytest.fixture
-def connect(listener: Listener) -> Iterator[Callable[[ScriptedEngine], EngineBridge]]:
-    bridges: list[EngineBridge] = []
+def connect(listener: Listener, tmp_path: Path) -> Iterator[Callable[[ScriptedEngine], Bench]]:
+    benches: list[Bench] = []
 
-    def connect(engine: ScriptedEngine) -> EngineBridge:
-        bridge = EngineBridge(engine)
-        bridge.happened.connect(listener.take)
-        bridges.append(bridge)
-        return bridge
+    def connect(engine: ScriptedEngine) -> Bench:
+        benches.append(Bench(tmp_path, engine, listener))
+        return benches[-1]
 
     yield connect
-    for bridge in bridges:
-        assert bridge.close()
+    for bench in benches:
+        bench.close()
 
 
-Connect = Callable[[ScriptedEngine], EngineBridge]
+Connect = Callable[[ScriptedEngine], Bench]
 
 
-def test_a_run_reports_its_events_in_order_and_ends_with_the_result(
-    connect: Connect, listener: Listener, qtbot: QtBot, tmp_path: Path
+@pytest.fixture
+def script(tmp_path: Path) -> list[Line]:
+    """A run without trouble."""
+    made = tmp_path / "from the script.mp4"
+    made.write_bytes(b"a clip")
+    return whole_run(REQUEST, made)
+
+
+def test_a_run_begins_reports_its_events_in_order_and_ends_with_the_result(
+    connect: Connect, listener: Listener, script: list[Line], qtbot: QtBot
 ) -> None:
-    script = whole_run(REQUEST, tmp_path / "clip.mp4")
-    bridge = connect(ScriptedEngine([script]))
+    bench = connect(ScriptedEngine([script]))
+    (job,) = bench.add()
 
-    job_id = bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: listener.is_over(job_id))
+    bench.bridge.wake()
+    qtbot.waitUntil(lambda: listener.is_over(job.id))
 
-    assert listener.events(job_id) == script
+    begun, *events, finished = listener.events(job.id)
+    assert begun == Begun(REQUEST)
+    assert events == script[:-1]
+    assert isinstance(finished, Finished)
+    assert (finished.result.path, finished.result.path.read_bytes()) == (job.path, b"a clip")
 
 
 def test_the_engine_runs_beside_the_window_and_events_arrive_in_the_windows_thread(
-    connect: Connect, listener: Listener, qtbot: QtBot, tmp_path: Path
+    connect: Connect, listener: Listener, script: list[Line], qtbot: QtBot
 ) -> None:
-    engine = ScriptedEngine([whole_run(REQUEST, tmp_path / "clip.mp4")])
-    bridge = connect(engine)
+    engine = ScriptedEngine([script])
+    bench = connect(engine)
+    (job,) = bench.add()
 
-    job_id = bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: listener.is_over(job_id))
+    bench.bridge.wake()
+    qtbot.waitUntil(lambda: listener.is_over(job.id))
 
     assert engine.threads != ["MainThread"]
     assert listener.threads == {listener.thread()}
 
 
-def test_stopping_closes_the_run_and_then_says_so(connect: Connect, listener: Listener, qtbot: QtBot) -> None:
-    engine = ScriptedEngine([[WorkUntilClosed(progress(0.3))]])
-    bridge = connect(engine)
-    job_id = bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: len(listener.updates) > 3)
+def test_every_job_that_waits_is_run(connect: Connect, listener: Listener, script: list[Line], qtbot: QtBot) -> None:
+    bench = connect(ScriptedEngine([script, script, script]))
+    jobs = bench.add(3)
 
-    bridge.cancel()
-    qtbot.waitUntil(lambda: listener.is_over(job_id))
+    bench.bridge.wake()
+    qtbot.waitUntil(lambda: listener.is_over(jobs[-1].id))
 
-    assert isinstance(listener.events(job_id)[-1], Cancelled)
+    assert [job.state for job in bench.store.jobs()] == ["done"] * 3
+
+
+def test_a_cancelled_run_is_closed_and_then_says_so(connect: Connect, listener: Listener, qtbot: QtBot) -> None:
+    engine = ScriptedEngine([WORKING])
+    bench = connect(engine)
+    (job,) = bench.add()
+    bench.bridge.wake()
+    qtbot.waitUntil(listener.is_working)
+
+    bench.store.cancel(job.id)
+    qtbot.waitUntil(lambda: listener.is_over(job.id))
+
+    assert isinstance(listener.events(job.id)[-1], Cancelled)
     assert engine.num_cleaned_up == 1
 
 
-def test_stopping_reaches_a_job_that_has_not_begun(connect: Connect, listener: Listener, qtbot: QtBot) -> None:
-    engine = ScriptedEngine([[WorkUntilClosed(progress(0.3))]])
-    bridge = connect(engine)
-    first, second = bridge.start(REQUEST), bridge.start(REQUEST)
+def test_what_is_put_back_waits_again(connect: Connect, listener: Listener, qtbot: QtBot) -> None:
+    bench = connect(ScriptedEngine([WORKING]))
+    (job,) = bench.add()
+    bench.bridge.wake()
+    qtbot.waitUntil(listener.is_working)
 
-    bridge.cancel()
-    qtbot.waitUntil(lambda: listener.is_over(second))
+    bench.bridge.put_back()
+    qtbot.waitUntil(lambda: listener.is_over(job.id))
 
-    assert listener.is_over(first)
-    assert listener.events(second) == [Cancelled()]
+    assert listener.events(job.id)[-1] == Paused()
+    assert bench.store.job(job.id).state == "waiting"
 
 
-def test_a_clip_that_is_finished_when_stop_arrives_is_kept(
-    connect: Connect, listener: Listener, qtbot: QtBot, tmp_path: Path
+def test_what_was_put_back_is_run_when_the_bridge_is_woken(
+    connect: Connect, listener: Listener, script: list[Line], qtbot: QtBot
 ) -> None:
-    last = Finished(result(tmp_path / "clip.mp4"))
+    bench = connect(ScriptedEngine([WORKING, script]))
+    (job,) = bench.add()
+    bench.bridge.wake()
+    qtbot.waitUntil(listener.is_working)
+    bench.bridge.put_back()
+    qtbot.waitUntil(lambda: listener.is_over(job.id))
 
-    def stopped_while_the_file_is_put_in_its_place() -> Iterator[Line]:
-        bridge.cancel()
-        yield last
+    bench.bridge.wake()
 
-    bridge = connect(ScriptedEngine([stopped_while_the_file_is_put_in_its_place()]))
-
-    job_id = bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: listener.is_over(job_id))
-
-    assert listener.events(job_id) == [last]
+    qtbot.waitUntil(lambda: bench.store.job(job.id).state == "done")
 
 
 def test_a_mistake_in_the_request_arrives_with_its_remedy(connect: Connect, listener: Listener, qtbot: QtBot) -> None:
     error = RequestError("size", "A picture of 9x9 pixels cannot be made.", remedy="Choose larger sides.")
-    bridge = connect(ScriptedEngine([[progress(0.1), error]]))
+    bench = connect(ScriptedEngine([[progress(0.1), error]]))
+    (job,) = bench.add()
 
-    job_id = bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: listener.is_over(job_id))
+    bench.bridge.wake()
+    qtbot.waitUntil(lambda: listener.is_over(job.id))
 
-    assert listener.events(job_id)[-1] == Failed(
+    assert listener.events(job.id)[-1] == Failed(
         "request", "A picture of 9x9 pixels cannot be made.", "Choose larger sides."
     )
 
@@ -146,60 +193,74 @@ def test_a_mistake_in_the_request_arrives_with_its_remedy(connect: Connect, list
 def test_an_error_that_nobody_expected_is_logged_and_ends_the_job(
     connect: Connect, listener: Listener, qtbot: QtBot, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bridge = connect(ScriptedEngine([[ZeroDivisionError("inside the engine")]]))
+    bench = connect(ScriptedEngine([[ZeroDivisionError("inside the engine")]]))
+    (job,) = bench.add()
 
-    job_id = bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: listener.is_over(job_id))
+    bench.bridge.wake()
+    qtbot.waitUntil(lambda: listener.is_over(job.id))
 
-    (last,) = listener.events(job_id)
+    last = listener.events(job.id)[-1]
     assert isinstance(last, Failed)
-    assert (last.code, "ZeroDivisionError" in last.message) == (INTERNAL_ERROR, False)
+    assert "ZeroDivisionError" not in last.message
     assert "inside the engine" in caplog.text
 
 
 @pytest.mark.parametrize("trouble", [RequestError("size", "No."), ValueError("no")])
 def test_the_next_job_runs_after_a_failed_one(
-    trouble: Exception, connect: Connect, listener: Listener, qtbot: QtBot, tmp_path: Path
+    trouble: Exception, connect: Connect, listener: Listener, script: list[Line], qtbot: QtBot
 ) -> None:
-    bridge = connect(ScriptedEngine([[trouble], whole_run(REQUEST, tmp_path / "clip.mp4")]))
+    bench = connect(ScriptedEngine([[trouble], script]))
+    _, second = bench.add(2)
 
-    bridge.start(REQUEST)
-    second = bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: listener.is_over(second))
+    bench.bridge.wake()
+    qtbot.waitUntil(lambda: listener.is_over(second.id))
 
-    assert isinstance(listener.events(second)[-1], Finished)
+    assert isinstance(listener.events(second.id)[-1], Finished)
 
 
-def test_the_next_job_runs_after_a_stopped_one(
-    connect: Connect, listener: Listener, qtbot: QtBot, tmp_path: Path
+def test_a_queue_that_cannot_be_read_is_said_and_does_not_end_the_thread(
+    connect: Connect, listener: Listener, script: list[Line], qtbot: QtBot, tmp_path: Path
 ) -> None:
-    bridge = connect(ScriptedEngine([[WorkUntilClosed(progress(0.3))], whole_run(REQUEST, tmp_path / "clip.mp4")]))
-    bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: len(listener.updates) > 0)
+    bench = connect(ScriptedEngine([script]))
+    (job,) = bench.add()
+    bench.store.close()
+    bench.store.path.rename(tmp_path / "aside")
+    bench.store.path.write_bytes(b"this is no database, and long enough to tell " * 40)
+    bench.bridge.wake()
+    qtbot.waitUntil(lambda: listener.is_over(NO_JOB))
+    (tmp_path / "aside").replace(bench.store.path)
 
-    bridge.cancel()
-    second = bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: listener.is_over(second))
+    bench.bridge.wake()
+    qtbot.waitUntil(lambda: listener.is_over(job.id))
 
-    assert isinstance(listener.events(second)[-1], Finished)
+    (said,) = listener.events(NO_JOB)
+    assert isinstance(said, Failed)
+    assert "damaged" in said.message
 
 
-def test_closing_stops_the_running_job_and_ends_the_thread(connect: Connect, listener: Listener, qtbot: QtBot) -> None:
-    engine = ScriptedEngine([[WorkUntilClosed(progress(0.3))]])
-    bridge = connect(engine)
-    bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: any(isinstance(update.event, Progress) for update in listener.updates))
+def test_closing_puts_the_running_job_back_and_ends_the_thread(
+    connect: Connect, listener: Listener, qtbot: QtBot
+) -> None:
+    engine = ScriptedEngine([WORKING])
+    bench = connect(engine)
+    first, second = bench.add(2)
+    bench.bridge.wake()
+    qtbot.waitUntil(listener.is_working)
 
-    assert bridge.close()
+    assert bench.bridge.close()
 
     assert engine.num_cleaned_up == 1
+    assert [bench.store.job(job.id).state for job in (first, second)] == ["waiting", "waiting"]
 
 
-def test_previews_cross_the_thread_whole(connect: Connect, listener: Listener, qtbot: QtBot, tmp_path: Path) -> None:
-    bridge = connect(ScriptedEngine([whole_run(REQUEST, tmp_path / "clip.mp4")]))
+def test_previews_cross_the_thread_whole(
+    connect: Connect, listener: Listener, script: list[Line], qtbot: QtBot
+) -> None:
+    bench = connect(ScriptedEngine([script]))
+    (job,) = bench.add()
 
-    job_id = bridge.start(REQUEST)
-    qtbot.waitUntil(lambda: listener.is_over(job_id))
+    bench.bridge.wake()
+    qtbot.waitUntil(lambda: listener.is_over(job.id))
 
-    (picture,) = [event for event in listener.events(job_id) if isinstance(event, Preview)]
+    (picture,) = [event for event in listener.events(job.id) if isinstance(event, Preview)]
     assert picture.frame.shape == (3, 4, 3)
