@@ -36,7 +36,7 @@ _VERDICTS = {
 
 @dataclass(frozen=True)
 class Statement:
-    """One SELECT of (id), or of (id, take_group, flag, rating) for takes to be grouped, and what goes into its places."""
+    """One SELECT of (id), or of (id, take_group, flag, rating) for takes to be grouped, and its values."""
 
     sql: str
     parameters: tuple[str | int, ...]

@@ -49,6 +49,7 @@ class LibraryState(QObject):
         super().__init__(parent)
         self._store = store
         self._trash = trash
+        self._is_closed = False
         self._entries: dict[int, Entry] = {}
         self.hits: list[Hit] = store.search(Query())
         self.query = Observable(Query(), self)
@@ -140,11 +141,14 @@ class LibraryState(QObject):
 
     def close(self) -> None:
         """End the thread and close the file; nothing is asked of this afterwards."""
+        self._is_closed = True
         self._intake.close()
         self._store.close()
 
     @Slot(object)
     def _added(self, ids: Sequence[int]) -> None:
+        if self._is_closed:  # it was on its way
+            return
         self._entries.clear()
         self._update_summary()
         self._search()

@@ -5,7 +5,7 @@ No widgets and no engine: commands change these values, the engine's events arri
 
 import operator
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,10 @@ class Session(QObject):
         """A new seed, kept until it is unlocked."""
         self.edit(seed=secrets.randbelow(NUM_SEEDS))
         self.is_seed_locked.value = True
+
+    def take_settings(self, made_by: Mapping[str, Any]) -> None:
+        """Edit the request that made a clip, given as it is stored in the clip's file. Raises RequestError."""
+        self.request.value = GenerationRequest.from_dict(made_by)
 
     def request_to_run(self) -> GenerationRequest:
         """The request as it is, with a new seed unless that is locked."""

@@ -76,9 +76,16 @@ class Button(QPushButton):
 
     def __init__(self, text: str, role: str = "", parent: QWidget | None = None) -> None:
         super().__init__(text, parent)
+        self.setAccessibleName(text)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         if role:
             self.setProperty("role", role)
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Its name for screen readers follows, unless it was given another."""
+        if self.accessibleName() == self.text():
+            self.setAccessibleName(text)
+        super().setText(text)
 
     def event(self, event: QEvent) -> bool:
         return keeps(event, self.keys) or super().event(event)

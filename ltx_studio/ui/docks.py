@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QTabWidget, QWidget
 
+from engine.errors import RequestError
 from ltx_studio.services.monitor import MemoryMonitor
 from ltx_studio.services.player import Player
 from ltx_studio.state.forecast import Forecast
@@ -82,8 +83,63 @@ def _make_monitor(desk: Desk) -> QWidget:
     return MonitorPanel(desk.monitor, desk.preferences, desk.appearance)
 
 
+def _make_library(desk: Desk) -> QWidget:
+    """Results that were made while nobody looked, or by the command line, are found in the folder of clips."""
+    from ltx_studio.domain.library_store import open_or_renew  # noqa: PLC0415
+    from ltx_studio.services.trash import SystemTrash  # noqa: PLC0415
+    from ltx_studio.state.library import LibraryState  # noqa: PLC0415
+    from ltx_studio.ui.library_panel import LibraryPanel  # noqa: PLC0415
+
+    state = LibraryState(open_or_renew()[0], SystemTrash())
+    panel = LibraryPanel(state, desk.appearance)
+    state.setParent(panel)
+
+    def use_settings(made_by: dict[str, object]) -> None:
+        try:
+            desk.session.take_settings(made_by)
+        except RequestError as error:  # of a newer version
+            state.noticed.emit(str(error))
+
+    desk.session.clip_made.connect(lambda result: state.add(result.path))
+    panel.open_requested.connect(desk.player.open)
+    panel.use_settings_requested.connect(use_settings)
+    desk.closing.connect(panel.close_threads)
+    desk.closing.connect(state.close)
+    state.refresh()
+    return panel
+
+
+def _make_references(desk: Desk) -> QWidget:
+    from ltx_studio.state.references import ReferencesState  # noqa: PLC0415
+    from ltx_studio.ui.references_panel import ReferencesPanel  # noqa: PLC0415
+
+    panel = ReferencesPanel(ReferencesState(desk.session, desk.session), desk.appearance)
+    desk.closing.connect(panel.close_threads)
+    return panel
+
+
+def _make_models(desk: Desk) -> QWidget:
+    from ltx_studio.ui.models_panel import ModelsPanel  # noqa: PLC0415
+
+    return ModelsPanel(desk.session, desk.preferences, desk.appearance, desk.closing)
+
+
 PANELS = (
     Panel("prompt", "Prompt", LEFT, _make_prompt, 336, also_found_by="write parameters"),
+    Panel("references", "References", RIGHT, _make_references, 336, also_found_by="image audio keyframe drop"),
+    Panel(
+        "library", "Library", RIGHT, _make_library, 336, tab_of="references", also_found_by="results clips takes search"
+    ),
+    Panel(
+        "models",
+        "Models",
+        RIGHT,
+        _make_models,
+        392,
+        is_open=False,
+        tab_of="references",
+        also_found_by="download fetch verify adopt offline pack",
+    ),
     Panel("queue", "Queue", BELOW, _make_queue, 248, also_found_by="jobs batch waiting progress render"),
     Panel("monitor", "Monitor", BELOW, _make_monitor, 168, is_open=False, also_found_by="memory gpu vram temperature"),
 )
