@@ -37,6 +37,16 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[repo
     monkeypatch.setattr(socket.socket, "connect", connect_here)
 
 
+@pytest.fixture
+def without_starter(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the model that ships with the program were missing."""
+    from engine.weights import catalog
+
+    catalog.catalogue()  # the list itself is read once, and stays
+    empty = tmp_path_factory.mktemp("no-starter")
+    monkeypatch.setattr(catalog, "bundled_folder", lambda: empty)
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint of an untrained model, its other files beside it. Read only: a test that damages it copies it."""

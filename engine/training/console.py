@@ -51,6 +51,7 @@ def run_command(command: Callable[[], None]) -> NoReturn:
 
     Exits with the codes of the product's command line: 0, 2 for a wrong request, 3 for a model, 130 when stopped.
     """
+    torch.set_flush_denormal(True)  # a CPU computes slowly with numbers next to zero, as closed gates have
     try:
         command()
     except CheckpointError as error:

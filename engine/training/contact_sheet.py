@@ -45,7 +45,7 @@ def write_contact_sheet(clips: Sequence[SheetClip], path: Path) -> None:
 
 def _draw_clip(sheet: Image.Image, clip: SheetClip, left: int, top: int) -> None:
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(13)
+    font = _font(13)
     caption = clip.prompt
     while draw.textlength(caption, font) > _CELL_PX:
         caption = caption.removesuffix("\u2026")[:-1] + "\u2026"
@@ -65,3 +65,11 @@ def _draw_wave(draw: ImageDraw.ImageDraw, samples: FloatArray, left: int, middle
     for column, piece in enumerate(np.array_split(samples, _WAVE_PX)):
         low, high = (float(np.clip(edge, -1, 1)) * _HEIGHT_PX / 2 for edge in (piece.min(), piece.max()))
         draw.line([(left + column, middle - high), (left + column, middle - low)], fill=_WAVE)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """One with accents where the system has it; Pillow's own has none."""
+    try:
+        return ImageFont.truetype("DejaVuSans.ttf", size)
+    except OSError:
+        return ImageFont.load_default(size)

@@ -65,7 +65,6 @@ def train(module: nn.Module, loss_of_step: LossOfStep, recipe: Recipe, *, state_
     network.
     """
     module.train()
-    torch.set_flush_denormal(True)  # a CPU computes slowly with numbers next to zero, as closed gates have
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizers = Optimizers(
         module,

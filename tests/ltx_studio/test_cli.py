@@ -83,6 +83,7 @@ def test_progress_as_json_is_one_event_a_line_on_stderr(
     assert {"phase", "step", "fraction", "eta_s"} <= set(next(item for item in events if item["event"] == "progress"))
 
 
+@pytest.mark.usefixtures("without_starter")
 def test_without_a_trained_model_the_clip_is_made_untrained_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,6 +93,7 @@ def test_without_a_trained_model_the_clip_is_made_untrained_and_that_is_said(
     assert "untrained" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_starter")
 def test_a_data_folder_that_cannot_be_written_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,7 @@ def test_the_example_can_be_undone(open_studio: OpenStudio) -> None:
     assert studio.session.request.value.prompt == PROMPT
 
 
+@pytest.mark.usefixtures("without_starter")
 def test_without_a_model_the_estimate_says_what_will_happen(open_studio: OpenStudio, qtbot: QtBot) -> None:
     studio = open_studio()
 

@@ -1,4 +1,7 @@
-"""The queue in the window, as a user meets it. Alone: `pytest tests/ltx_studio/test_queue.py`."""
+"""The queue in the window, as a user meets it. Alone: `pytest tests/ltx_studio/test_queue.py`.
+
+More than 500 lines: one queue, and every way in which a user may handle it, with the same few helpers.
+"""
 
 import json
 import subprocess

@@ -132,6 +132,7 @@ def test_a_request_that_cannot_be_honoured_names_its_field(fields: dict[str, Any
     assert caught.value.remedy
 
 
+@pytest.mark.usefixtures("without_starter")
 def test_an_installed_model_whose_files_are_gone_is_said() -> None:
     with pytest.raises(CheckpointError, match="not installed"):
         model_facts("starter")
