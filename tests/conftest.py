@@ -21,6 +21,7 @@ def studio_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """The folder that settings, models, caches and the queue live in: fresh for every test, never the user's."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("LTX_STUDIO_HOME", str(home))
+    monkeypatch.delenv("LTX_STUDIO_SEALED", raising=False)  # a sealed command sets it for what it starts
     return home
 
 

@@ -264,7 +264,9 @@ def test_the_theme_changes_while_the_window_is_open(open_studio: OpenStudio, the
 
     studio.window.actions_by_name[name].trigger()
 
-    picture = studio.window.centralWidget().grab().toImage()
+    centre = studio.window.centralWidget()
+    assert centre is not None
+    picture = centre.grab().toImage()
     expected = DARK.background if theme is DARK else LIGHT.background
     assert picture.pixelColor(picture.width() - 40, picture.height() // 4).name() == expected
 
