@@ -16,6 +16,8 @@ from engine.network import guard_network
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QMessageBox
 
+    from engine.jobs.runner import Engine
+
 logger = logging.getLogger("studio")
 
 EXIT_FAILED = 1
@@ -27,13 +29,13 @@ _INSTALL_HINT = (
 )
 
 
-def main() -> int:
+def main(*, has_fake_engine: bool = False) -> int:
     """Open the window; returns the process's exit code."""
     problem = _window_problem()
     if problem is not None:
         sys.stderr.write(f"ltx-studio: {problem}\n")
         return EXIT_FAILED
-    return _run()
+    return _run(has_fake_engine=has_fake_engine)
 
 
 def _window_problem() -> str | None:
@@ -68,7 +70,7 @@ def _missing(error: str) -> str:
     )
 
 
-def _run() -> int:
+def _run(*, has_fake_engine: bool) -> int:
     # Qt is known to load from here on; importing it at the top would lose the sentence above.
     from PySide6.QtCore import QCoreApplication  # noqa: PLC0415
     from PySide6.QtWidgets import QApplication  # noqa: PLC0415
@@ -89,7 +91,7 @@ def _run() -> int:
     app = QApplication(sys.argv[:1])
     app.setApplicationDisplayName("LTX Studio")
     _Errors(log).install()
-    bridge = EngineBridge(WarmEngine(), app)
+    bridge = EngineBridge(_fake_engine() if has_fake_engine else WarmEngine(), app)
     session = Session(first_request(), app)
     queue = QueueState(app)
     window = MainWindow(session, queue, bridge, Appearance(app, app), preferences, is_sealed=network.is_sealed)
@@ -112,6 +114,12 @@ def _run() -> int:
         logging.shutdown()
         os._exit(code)
     return code
+
+
+def _fake_engine() -> "Engine":
+    from ltx_studio.services.fake_engine import FakeEngine  # noqa: PLC0415 - it loads what writes clips
+
+    return FakeEngine()
 
 
 def _start_log() -> Path:
