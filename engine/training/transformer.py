@@ -47,10 +47,12 @@ class Batches:
     steps: int
     batch_tokens: int  # of picture and sound
     seed: int = 0
+    is_continued: bool = False  # a model that was trained before: sizes in the proportion that training ends with
 
     def __call__(self, step: int) -> TrainingBatch:
         rng = np.random.default_rng((self.seed, step))
-        clips = draw_clips(self.dataset, rng, progress=step / self.steps, batch_tokens=self.batch_tokens)
+        progress = 1.0 if self.is_continued else step / self.steps
+        clips = draw_clips(self.dataset, rng, progress=progress, batch_tokens=self.batch_tokens)
         return training_batch(clips, self.grid, rng, shift=SHIFT)
 
 
@@ -124,7 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
     device = machine_of(options)
     encoder = ClipEncoder(Checkpoint.open_many(options.parts))
     dataset = LatentDataset.open(options.data, fingerprint=encoder.fingerprint())
-    batches = Batches(dataset, encoder.grid, options.steps, options.batch_tokens, options.seed)
+    is_continued = options.begin_from is not None
+    batches = Batches(dataset, encoder.grid, options.steps, options.batch_tokens, options.seed, is_continued)
     train_transformer(
         starter_shape(),
         train_tokenizer(),

@@ -1,8 +1,9 @@
 """Prompts that were used, and those the user wants to keep: a file of JSON lines that only ever grows at its end.
 
-Each line is written and flushed in one call before it counts, so a crash loses at most the line being written, and a
-torn line is skipped by the next start. Old entries leave by rewriting the file under another name and renaming it.
-Several windows may write at once.
+Each line is handed to the system in one call before it counts, so a crash of the program loses at most the line being
+written, and a torn line is skipped by the next start. It does not wait for the disk, because the window would wait with
+it, 20 ms and more on a busy one; what a power cut may take here is still in the job that the prompt was used for. Old
+entries leave by rewriting the file under another name and renaming it. Several windows may write at once.
 """
 
 import json
@@ -104,8 +105,6 @@ class PromptHistory:
             with self._path.open("ab") as file:
                 # A line that a crash tore must not swallow this one.
                 file.write(line if _ends_whole(self._path) else b"\n" + line)
-                file.flush()
-                os.fsync(file.fileno())
         except OSError as error:
             raise _unwritable(self._path, error) from error
         self._num_lines += 1

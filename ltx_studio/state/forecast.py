@@ -29,6 +29,12 @@ class Forecast(QObject):
         session.is_running.changed.connect(self._running_changed)
 
     @Slot()
+    def models_changed(self) -> None:
+        """A model was installed or removed: what a request without one gets may be another one now."""
+        self._estimator.forget_models()
+        self._timer.start()
+
+    @Slot()
     def _request_changed(self) -> None:
         self._timer.start()
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from engine.pipelines.plan import Plan
 from engine.request import GenerationRequest
 from ltx_studio.domain.estimate import Estimate
 from ltx_studio.domain.job import Failed
@@ -65,6 +66,8 @@ class PromptPanel(QWidget):
 
     def _show_estimate(self, estimate: Estimate | None) -> None:
         self._estimate = estimate
+        if isinstance(estimate, Plan):
+            self.builder.status.set_limit(estimate.model.text_tokens)
         self._fit.show_estimate(estimate)
         self._show_button()
 

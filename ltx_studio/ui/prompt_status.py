@@ -33,6 +33,8 @@ class PromptStatus(QWidget):
         self._state = state
         self._model: str | None = None
         self._has_model = False  # nothing was asked yet
+        self._limit = MAX_TOKENS
+        self._count = TokenCount(0, is_estimate=True)
         self._counting = TokenCounting(self)
         self._tokens = Label(role="secondary", parent=self)
         self._favourite = IconButton("mdi6.star-plus-outline", self.tr("Keep this prompt"), appearance, self)
@@ -72,6 +74,12 @@ class PromptStatus(QWidget):
     def controls(self) -> list[QWidget]:
         return [self._favourite, self._enhance, self._batch]
 
+    def set_limit(self, tokens: int) -> None:
+        """What the model that is chosen reads at most."""
+        if tokens != self._limit:
+            self._limit = tokens
+            self._show_tokens(self._count)
+
     def _show_request(self, request: GenerationRequest) -> None:
         if request.model != self._model or not self._has_model:
             self._model, self._has_model = request.model, True
@@ -90,7 +98,8 @@ class PromptStatus(QWidget):
 
     @Slot(object)
     def _show_tokens(self, count: TokenCount) -> None:
-        is_long = count.tokens > MAX_TOKENS
+        self._count = count
+        is_long = count.tokens > self._limit
         if count.is_estimate:
             long, short = (
                 self.tr("Too long: about {tokens} of {limit} tokens"),
@@ -103,7 +112,7 @@ class PromptStatus(QWidget):
         if is_long:
             tip = self.tr("What comes after the limit is not read. {tip}").format(tip=tip)
         text = long if is_long else short
-        self._tokens.setText(text.format(tokens=f"{count.tokens:,}", limit=f"{MAX_TOKENS:,}"))
+        self._tokens.setText(text.format(tokens=f"{count.tokens:,}", limit=f"{self._limit:,}"))
         self._tokens.setToolTip(tip)
         set_role(self._tokens, "warn-small" if is_long else "secondary")
 

@@ -8,6 +8,7 @@ from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
+from engine.hardware import current_machine
 from ltx_studio.domain.estimate import first_request
 from ltx_studio.domain.prompt_presets import camera_moves
 from ltx_studio.domain.prompt_words import Part, Slot
@@ -29,7 +30,7 @@ class Bench:
     def __init__(self, qtbot: QtBot, app: QApplication) -> None:
         self.qtbot = qtbot
         self.session = Session(first_request())
-        self.panel = PromptPanel(self.session, Forecast(self.session), Appearance(app))
+        self.panel = PromptPanel(self.session, Forecast(self.session, self.session), Appearance(app))
         self.panel.resize(336, 820)
         qtbot.addWidget(self.panel)
         self.panel.show()
@@ -339,6 +340,14 @@ def test_without_a_model_the_tokens_are_an_estimate_and_say_so(bench: Bench) -> 
     bench.type("a red ball")
 
     assert "about 4 of 1,024 tokens" in bench.words()
+
+
+def test_the_limit_is_that_of_the_model_that_will_read_it(bench: Bench) -> None:
+    bench.type("a red ball")
+
+    bench.session.machine.value = current_machine()
+
+    bench.qtbot.waitUntil(lambda: "of 64 tokens" in bench.words())
 
 
 def test_enhancement_is_greyed_with_its_reason(bench: Bench) -> None:
