@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import dropwhile, islice
 from pathlib import Path
-from typing import cast
+from typing import cast, overload
 
 import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import FFmpegError, InvalidDataError
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ from PIL import Image, ImageCms, ImageOps
 
 from engine.errors import MediaError
 from engine.media.audio import Samples, SoundClip
+from engine.media.taps import bilinear_taps
+from engine.media.tone import HDR_TRANSFERS, to_standard_range
 from engine.media.write import METADATA_KEY
 from engine.types import FrameRate, Size
 
@@ -46,6 +48,10 @@ YUV_TO_RGB = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FU
 # Sound is moved to where its timestamps say when it would otherwise be this far off: the earliest lead that viewers
 # notice (ITU-R BT.1359-1). Below it lie the rounding of container timestamps and codec delays.
 SOUND_DRIFT_S = 0.045
+
+# 16384 x 16384, whose pixels take 0.8 GB. Pillow's own limit is a third of that, and only warns.
+MAX_PICTURE_PIXELS = 2**28
+Image.MAX_IMAGE_PIXELS = None
 
 _UNSPECIFIED_MATRIX = 2  # AVCOL_SPC_UNSPECIFIED
 _HIGH_DEFINITION_LINES = 720  # untagged pictures: BT.709 from here on, BT.601 below, as players do
@@ -71,8 +77,16 @@ def read_image(path: Path | str) -> Pixels:
     """(height, width, 3), turned upright, in sRGB; alpha is dropped, of an animation the first picture is taken."""
     path = _existing(path)
     try:
-        with Image.open(path) as opened:
-            return np.array(_to_srgb(ImageOps.exif_transpose(opened)))
+        with Image.open(path) as picture:
+            if picture.width * picture.height > MAX_PICTURE_PIXELS:
+                raise MediaError(
+                    path,
+                    f"{picture.width}x{picture.height} pixels are more than can be worked with.",
+                    remedy="Save it smaller.",
+                )
+            return np.array(_to_srgb(ImageOps.exif_transpose(picture)))
+    except MediaError:
+        raise
     # Pillow's decoders raise whatever a damaged file leads them to: struct.error, KeyError, SyntaxError, ...
     except Exception as error:
         raise MediaError(path, "it cannot be read as a picture.", remedy="Convert it to PNG or JPEG.") from error
@@ -81,18 +95,15 @@ def read_image(path: Path | str) -> Pixels:
 def probe_clip(path: Path | str) -> ClipFacts:
     """Reads the headers and the first frame, and every packet where the container does not count its frames."""
     path = Path(path)
-    with _opened(path) as container:
-        video = _video_stream(container, path)
+    with opened(path) as container:
+        video = video_stream(container, path)
         num_frames = _indexed_frame_count(video) or len(_packets(path))
-        first = next(container.decode(video), None)
+        first = next(decoded(container, video), None)
         if first is None:
             raise MediaError(path, "its video track holds no picture.", remedy="Choose another clip.")
-        rate = video.average_rate or video.guessed_rate or video.base_rate
-        if not rate:
-            raise MediaError(path, "it does not say its frame rate.", remedy="Convert it to MP4.")
-        frame_rate = FrameRate.parse(Fraction(rate))
-        is_sideways = _quarter_turns(first) % 2 == 1
-        sound = _audio_stream(container)
+        frame_rate = stated_frame_rate(video, path)
+        is_sideways = quarter_turns(first) % 2 == 1
+        sound = audio_stream(container)
         return ClipFacts(
             size=Size(first.height, first.width) if is_sideways else Size(first.width, first.height),
             frame_rate=frame_rate,
@@ -100,7 +111,7 @@ def probe_clip(path: Path | str) -> ClipFacts:
             duration_s=frame_rate.seconds(num_frames),
             audio_sample_rate=sound.rate if sound else None,
             audio_channels=sound.channels if sound else None,
-            metadata=_studio_metadata(container),
+            metadata=studio_metadata(container),
         )
 
 
@@ -113,18 +124,18 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
     assert stop is None or stop >= start, (start, stop)
     path = Path(path)
     point = _seek_point(_packets(path), start) if start > 0 else None
-    with _opened(path) as container:
-        video = _video_stream(container, path)
+    with opened(path) as container:
+        video = video_stream(container, path)
         video.thread_type = "AUTO"
         if point is None:
-            frames = islice(container.decode(video), start, stop)
+            frames = islice(decoded(container, video), start, stop)
         else:
             first = point.first
             container.seek(point.seek_to, stream=video)
-            wanted = dropwhile(lambda frame: frame.pts is not None and frame.pts < first, container.decode(video))
+            wanted = dropwhile(lambda frame: frame.pts is not None and frame.pts < first, decoded(container, video))
             frames = islice(wanted, None if stop is None else stop - start)
         for frame in frames:
-            yield _upright_rgb(frame)
+            yield _shown(frame)
 
 
 def read_audio(path: Path | str) -> SoundClip:
@@ -135,8 +146,8 @@ def read_audio(path: Path | str) -> SoundClip:
     passages may pass 1.
     """
     path = Path(path)
-    with _opened(path) as container:
-        stream = _audio_stream(container)
+    with opened(path) as container:
+        stream = audio_stream(container)
         if stream is None:
             raise MediaError(path, "it has no sound track.", remedy="Choose a file with sound.")
         videos = [video for video in container.streams.video if not _is_cover_art(video)]
@@ -181,8 +192,8 @@ def cover_resize(image: Pixels | NDArray[np.floating], size: Size) -> NDArray[np
         scaled_height, scaled_width = size.height, -(-width * size.height // height)
     else:
         scaled_height, scaled_width = -(-height * size.width // width), size.width
-    rows = _bilinear_taps(height, scaled_height, size.height)
-    columns = _bilinear_taps(width, scaled_width, size.width)
+    rows = bilinear_taps(height, scaled_height, size.height)
+    columns = bilinear_taps(width, scaled_width, size.width)
 
     def across(lines: NDArray[np.intp]) -> NDArray[np.float32]:
         left = image[lines[:, None], columns.first].astype(np.float32)
@@ -197,31 +208,6 @@ def cover_resize(image: Pixels | NDArray[np.floating], size: Size) -> NDArray[np
     lower *= rows.second_weight[:, None, None]
     upper += lower
     return upper
-
-
-@dataclass(frozen=True)
-class _Taps:
-    """For each kept output position along one side: two input positions and their weights."""
-
-    first: NDArray[np.intp]
-    second: NDArray[np.intp]
-    first_weight: NDArray[np.float32]
-    second_weight: NDArray[np.float32]
-
-
-def _bilinear_taps(length: int, scaled_length: int, cropped_length: int) -> _Taps:
-    """Positions are rounded to float32 where torch rounds them: after the division, and once more after
-    multiply-and-subtract.
-
-    Exact positions would differ from torch's by up to a hundredth of a level in wide pictures.
-    """
-    offset = (scaled_length - cropped_length) // 2
-    scale = np.float64(np.float32(length) / np.float32(scaled_length))
-    position = (scale * (np.arange(offset, offset + cropped_length) + 0.5) - 0.5).astype(np.float32)
-    position = np.maximum(position, np.float32(0))
-    first = np.minimum(position.astype(np.intp), length - 1)
-    weight = np.clip(position - first, 0, 1).astype(np.float32)
-    return _Taps(first, np.minimum(first + 1, length - 1), (1 - weight).astype(np.float32), weight)
 
 
 @dataclass(frozen=True)
@@ -240,8 +226,8 @@ class _SeekPoint:
 def _packets(path: Path) -> list[_PacketTime | None]:
     """One entry for each frame the decoder will show, in file order; None where the container gives no times."""
     found: list[_PacketTime | None] = []
-    with _opened(path) as container:
-        for packet in container.demux(_video_stream(container, path)):
+    with opened(path) as container:
+        for packet in container.demux(video_stream(container, path)):
             if packet.size == 0 or packet.is_discard:  # the flush packet at the end, frames cut away by an edit list
                 continue
             if packet.pts is None or packet.dts is None:
@@ -271,17 +257,55 @@ def _indexed_frame_count(video: VideoStream) -> int:
     return sum(not entry.is_discard for entry in entries)
 
 
-def _upright_rgb(frame: av.VideoFrame) -> Pixels:
-    matrix = None
-    if frame.colorspace == _UNSPECIFIED_MATRIX:
-        matrix = Colorspace.ITU709 if frame.height >= _HIGH_DEFINITION_LINES else Colorspace.ITU601
-    rgb = frame.reformat(
-        format="rgb24", src_colorspace=matrix, dst_color_range=ColorRange.JPEG, interpolation=YUV_TO_RGB
+def _shown(frame: av.VideoFrame) -> Pixels:
+    """As `upright_rgb`, with high dynamic range brought to the standard one."""
+    if frame.color_trc not in HDR_TRANSFERS:
+        return upright_rgb(frame)
+    signal = frame.reformat(
+        format="rgb48le",
+        src_colorspace=matrix_of(frame),
+        dst_color_range=ColorRange.JPEG,
+        interpolation=YUV_TO_RGB,
     )
-    return np.ascontiguousarray(np.rot90(cast(Pixels, rgb.to_ndarray()), _quarter_turns(frame)))
+    pixels = to_standard_range(cast("NDArray[np.uint16]", signal.to_ndarray()), frame.color_trc)
+    return np.ascontiguousarray(np.rot90(pixels, quarter_turns(frame)))
 
 
-def _quarter_turns(frame: av.VideoFrame) -> int:
+def upright_rgb(frame: av.VideoFrame) -> Pixels:
+    """A decoded frame as it is shown, (height, width, 3), by its own matrix and range."""
+    rgb = _without_chroma_location(frame).reformat(
+        format="rgb24", src_colorspace=matrix_of(frame), dst_color_range=ColorRange.JPEG, interpolation=YUV_TO_RGB
+    )
+    return np.ascontiguousarray(np.rot90(cast(Pixels, rgb.to_ndarray()), quarter_turns(frame)))
+
+
+def _without_chroma_location(frame: av.VideoFrame) -> av.VideoFrame:
+    """A copy that does not say where its chroma samples lie, which would shift them by a pixel against `YUV_TO_RGB`.
+
+    Most cameras say "left"; reading and writing again would then move colours a little to the side each time.
+    """
+    form = frame.format
+    if form.is_rgb or form.has_palette or len(form.components) < 3 or form.chroma_width(2) == 2:
+        return frame
+    copy = av.VideoFrame(frame.width, frame.height, form.name)
+    for source, target in zip(frame.planes, copy.planes, strict=True):
+        rows = np.frombuffer(cast("memoryview[int]", source), np.uint8).reshape(source.height, -1)
+        copied = np.frombuffer(cast("memoryview[int]", target), np.uint8).reshape(target.height, -1)
+        width = min(rows.shape[1], copied.shape[1])
+        copied[:, :width] = rows[:, :width]
+    copy.colorspace, copy.color_range = frame.colorspace, frame.color_range
+    copy.color_primaries, copy.color_trc = frame.color_primaries, frame.color_trc
+    return copy
+
+
+def matrix_of(frame: av.VideoFrame) -> Colorspace | None:
+    """The matrix to assume for a frame that does not say its own; None for one that does."""
+    if frame.colorspace != _UNSPECIFIED_MATRIX:
+        return None
+    return Colorspace.ITU709 if frame.height >= _HIGH_DEFINITION_LINES else Colorspace.ITU601
+
+
+def quarter_turns(frame: av.VideoFrame) -> int:
     """Counter-clockwise turns that show the frame upright, from the camera's display matrix."""
     return round(frame.rotation / 90) % 4
 
@@ -298,7 +322,7 @@ def _decoded_blocks(container: InputContainer, stream: AudioStream) -> Iterator[
     target_layout = "mono" if stream.channels == 1 else "stereo"
     resampler: av.AudioResampler | None = None
     source: tuple[str, str, int] | None = None
-    for frame in container.decode(stream):
+    for frame in decoded(container, stream):
         if source != (frame.format.name, frame.layout.name, frame.sample_rate):  # broadcasts change it midway
             source = (frame.format.name, frame.layout.name, frame.sample_rate)
             resampler = av.AudioResampler(format="fltp", layout=target_layout)
@@ -346,7 +370,16 @@ def _start_s(stream: VideoStream | AudioStream) -> Fraction | None:
     return stream.start_time * stream.time_base
 
 
-def _studio_metadata(container: InputContainer) -> Mapping[str, object] | None:
+def stated_frame_rate(video: VideoStream, path: Path) -> FrameRate:
+    """The average over the clip. Raises MediaError where the file does not say it."""
+    rate = video.average_rate or video.guessed_rate or video.base_rate
+    if not rate:
+        raise MediaError(path, "it does not say its frame rate.", remedy="Convert it to MP4.")
+    return FrameRate.parse(Fraction(rate))
+
+
+def studio_metadata(container: InputContainer) -> Mapping[str, object] | None:
+    """What `write.ClipWriter` was given as metadata; None in files of other programs."""
     # Matroska turns the names of tags into capitals.
     text = next((value for key, value in container.metadata.items() if key.lower() == METADATA_KEY), None)
     try:
@@ -384,12 +417,27 @@ def _existing(path: Path | str) -> Path:
 
 
 @contextmanager
-def _opened(path: Path) -> Generator[InputContainer]:
+def opened(path: Path) -> Generator[InputContainer]:
     """An open container; what FFmpeg finds wrong with it, then or later, becomes a MediaError."""
+    with decoding_errors(path), opened_beside(path) as container:
+        yield container
+
+
+@contextmanager
+def opened_beside(path: Path) -> Generator[InputContainer]:
+    """As `opened`, but errors in the block stay as they are: it may have other files open."""
     _existing(path)
+    with decoding_errors(path):
+        container = av.open(str(path.absolute()), options={"protocol_whitelist": "file"})
+    with container:
+        yield container
+
+
+@contextmanager
+def decoding_errors(path: Path) -> Generator[None]:
+    """Turns what FFmpeg finds wrong with a file into a MediaError."""
     try:
-        with av.open(str(path.absolute()), options={"protocol_whitelist": "file"}) as container:
-            yield container
+        yield
     except (FFmpegError, OSError) as error:
         raise MediaError(
             path,
@@ -398,9 +446,12 @@ def _opened(path: Path) -> Generator[InputContainer]:
         ) from error
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The first track of moving pictures, cover art left aside. Raises MediaError where there is none."""
     for stream in container.streams.video:
         if not _is_cover_art(stream):
+            if not _has_decoder(stream):
+                raise MediaError(path, "its pictures are of an unknown kind, or damaged.", remedy="Convert it to MP4.")
             return stream
     raise MediaError(path, "it has no picture.", remedy="Choose a file with a video track.")
 
@@ -409,5 +460,31 @@ def _is_cover_art(stream: VideoStream) -> bool:
     return bool(stream.disposition & stream.disposition.attached_pic)
 
 
-def _audio_stream(container: InputContainer) -> AudioStream | None:
-    return container.streams.audio[0] if container.streams.audio else None
+def audio_stream(container: InputContainer) -> AudioStream | None:
+    """The first sound track that can be decoded."""
+    return next((stream for stream in container.streams.audio if _has_decoder(stream)), None)
+
+
+@overload
+def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]: ...
+@overload
+def decoded(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]: ...
+def decoded(
+    container: InputContainer, stream: VideoStream | AudioStream
+) -> Iterator[av.VideoFrame] | Iterator[av.AudioFrame]:
+    """What can be decoded of a track: packets that are damaged are left out, as players do."""
+    num_damaged = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except InvalidDataError:
+            num_damaged += 1
+            continue
+        yield from cast("list[av.VideoFrame]", frames)
+    if num_damaged:
+        log.info("%d packets of %s are damaged and left out", num_damaged, container.name)
+
+
+def _has_decoder(stream: VideoStream | AudioStream) -> bool:
+    """False for kinds FFmpeg does not know; PyAV then has neither a codec nor any of its facts."""
+    return cast("object", stream.codec_context) is not None

@@ -56,7 +56,7 @@ AAC_BLOCK = 1024  # samples in one AAC frame (ISO/IEC 14496-3)
 # Index in front of the data, so that players and browsers start at once; tags with names of our own; and a clock that
 # counts samples, because the default of milliseconds would round the length of the sound.
 _QUICKTIME = {"movflags": "+faststart+use_metadata_tags", "movie_timescale": "48000"}
-_MUXER_OPTIONS: dict[str, dict[str, str]] = {"mp4": _QUICKTIME, "mov": _QUICKTIME, "matroska": {}}
+MUXER_OPTIONS: dict[str, dict[str, str]] = {"mp4": _QUICKTIME, "mov": _QUICKTIME, "matroska": {}}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class ClipWriter:
             raise RequestError("size", f"A clip cannot be {self._size}.", remedy="Both sides must be even.")
         self._part = partial_path(self._path)
         try:
-            with _named_errors(self._path):
+            with named_errors(self._path):
                 self._encoder = _Encoder(
                     self._part,
                     container_format=CLIP_FORMATS[self._path.suffix.lower()],
@@ -140,7 +140,7 @@ class ClipWriter:
         assert frames.ndim == 4, frames.shape
         assert frames.shape[1:] == (self._size.height, self._size.width, 3), (frames.shape, self._size)
         chunk = _as_uint8(frames)
-        with _named_errors(self._path):
+        with named_errors(self._path):
             while self._pending and (self._pending[0].done() or len(self._pending) >= MAX_PENDING_CHUNKS):
                 self._wait_for_oldest()
             self._pending.append(self._thread.submit(self._encoder.encode, chunk))
@@ -167,7 +167,7 @@ class ClipWriter:
         self._pending.popleft()
 
     def _finish(self) -> None:
-        with _named_errors(self._path):
+        with named_errors(self._path):
             while self._pending:
                 self._wait_for_oldest()
             self._thread.submit(self._encoder.finish).result()
@@ -195,7 +195,7 @@ class _Encoder:
         self._num_frames = 0
         self._num_samples = 0  # fed to the sound encoder so far
         self._samples = _prepared_samples(audio, self._sample_rate)
-        self._container = av.open(str(part), "w", format=container_format, options=_MUXER_OPTIONS[container_format])
+        self._container = av.open(str(part), "w", format=container_format, options=MUXER_OPTIONS[container_format])
         try:
             if metadata is not None:
                 self._container.metadata[METADATA_KEY] = json.dumps(metadata)
@@ -304,7 +304,7 @@ def write_wav(path: Path | str, samples: Samples, sample_rate: int) -> None:
         target.writeframes(np.ascontiguousarray(levels.T).tobytes())
     part = partial_path(destination)
     try:
-        with _named_errors(destination):
+        with named_errors(destination):
             part.write_bytes(content.getbuffer())
             _publish(part, destination)
     finally:
@@ -348,6 +348,21 @@ def partial_path(destination: Path) -> Path:
     return destination.absolute().with_name(f".{destination.stem[:40]}.{secrets.token_hex(4)}.part")
 
 
+@contextmanager
+def published(destination: Path) -> Generator[Path]:
+    """A path to write to; the file gets its name when the block ends without an exception, else it is removed.
+
+    Errors of the system and of FFmpeg inside the block become StorageFull and MediaError about `destination`.
+    """
+    part = partial_path(destination)
+    try:
+        with named_errors(destination):
+            yield part
+            _publish(part, destination)
+    finally:
+        _remove(part)
+
+
 def _publish(part: Path, destination: Path) -> None:
     """Gives a complete file its name, once its bytes are on the disk."""
     with part.open("rb+") as file:
@@ -361,7 +376,7 @@ def _remove(part: Path) -> None:
 
 
 @contextmanager
-def _named_errors(path: Path) -> Generator[None]:
+def named_errors(path: Path) -> Generator[None]:
     """Turns errors of the system and of FFmpeg into ours, about the file the user named and not the partial one."""
     try:
         yield
