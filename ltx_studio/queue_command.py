@@ -23,6 +23,7 @@ from engine.request import GenerationRequest, Preset
 if TYPE_CHECKING:
     from engine.events import Event
     from engine.jobs.queue import Action, Job, Place, State
+    from engine.jobs.runner import QueueEvent
     from engine.jobs.store import JobStore
 
 MAX_SEEDS = 1000
@@ -156,11 +157,11 @@ def _add(options: argparse.Namespace, request: GenerationRequest) -> int:
 
 
 def _run(options: argparse.Namespace, shared: SharedOptions) -> int:
-    from engine.jobs.runner import GenerationEngine, JobEvent, run_queue  # noqa: PLC0415
+    from engine.jobs.runner import JobEvent  # noqa: PLC0415
 
     ended: dict[str, list[dict[str, Any]]] = {"done": [], "failed": [], "cancelled": [], "paused": []}
     show, display = shared.display(options)
-    with _queue() as store, display, closing(run_queue(store, GenerationEngine())) as events:
+    with _queue() as store, display, closing(_every_lane(store)) as events:
         for event in events:
             if isinstance(event, JobEvent):
                 show(event.event)
@@ -179,6 +180,15 @@ def _run(options: argparse.Namespace, shared: SharedOptions) -> int:
         _print("The queue is paused; resume it first." if is_paused else "Nothing waits.")
     codes = [_EXIT_CODES.get(job["error"]["code"], _EXIT_REQUEST) for job in ended["failed"]]
     return codes[0] if codes else 0
+
+
+def _every_lane(store: "JobStore") -> Generator["QueueEvent", None, None]:
+    """The clips that wait, then the exports, which may be of those clips."""
+    from engine.jobs.exports import LANE, ExportEngine  # noqa: PLC0415
+    from engine.jobs.runner import GenerationEngine, run_queue  # noqa: PLC0415
+
+    yield from run_queue(store, GenerationEngine())
+    yield from run_queue(store, ExportEngine(), lane=LANE)
 
 
 def _act(action: "Action", options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from engine.jobs.queue import ENDED, Forecast, Job, State
 from engine.jobs.store import Batch, WhenDone
+from engine.media.export_request import ExportRequest
 from engine.request import GenerationRequest
 
 IN_LINE: frozenset[State] = frozenset({"waiting", "paused"})
@@ -23,6 +24,7 @@ class Item:
 
     job: Job
     request: GenerationRequest | None  # None for an export, or one that this version cannot read
+    export: ExportRequest | None = None  # of the lane of exports
 
     @property
     def id(self) -> int:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QThreadPool, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, QThreadPool, QTimer, Signal, SignalInstance, Slot
 
 from engine.errors import EngineError, RequestError
 from engine.jobs import files
 from engine.jobs.lease import recover
 from engine.jobs.prepare import prepare, title_of
-from engine.jobs.queue import ENDED, TRANSITIONS, Action, After, Job, Place, Priority, forecast
+from engine.jobs.queue import ENDED, TRANSITIONS, Action, After, Job, Lane, Place, Priority, forecast
 from engine.jobs.store import FILE_NAME, JobStore, NewJob, WhenDone
+from engine.media.export_request import ExportRequest
 from engine.request import GenerationRequest
 from ltx_studio.domain.job import JobUpdate
 from ltx_studio.domain.queue import Item, Snapshot, in_order
@@ -57,6 +58,9 @@ class QueueState(QObject):
     """Lists and changes the queue. Every command returns at once; `snapshot` shows what came of it."""
 
     has_work = Signal()  # jobs wait and may be run
+    has_exports = Signal()  # the same of the lane of exports
+    export_added = Signal(int)  # the number of an export that now waits
+    export_refused = Signal(str)  # why one does not, in sentences
     put_back_asked = Signal()  # the queue is paused: what runs is to wait
     added = Signal(object)  # list of the numbers of jobs that now wait because the user asked for them
     noticed = Signal(str)  # something the user should know, in sentences
@@ -75,7 +79,8 @@ class QueueState(QObject):
         self._path = path or files.queue_folder() / FILE_NAME
         self._requests: dict[int, GenerationRequest | None] = {}  # used by the pool's one thread alone
         self._stamp: list[str | None] = []
-        self._woken_for: frozenset[int] = frozenset()
+        self._exports: dict[int, ExportRequest | None] = {}  # the same
+        self._woken_for: dict[Lane, frozenset[int]] = {}
         self._num_adding = 0
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
@@ -118,6 +123,21 @@ class QueueState(QObject):
         self._num_adding += 1
         self.is_adding.value = True
         self._begin(change, then=self._add_ended.emit)
+
+    def add_export(self, request: ExportRequest, output: Path) -> None:
+        """Put an export at the end of its lane; `export_added` or `export_refused` says what came of it."""
+
+        def change(store: JobStore) -> None:
+            from engine.jobs.exports import prepare_export  # noqa: PLC0415 - PyAV; the window opens without
+
+            try:
+                (job,) = store.add([prepare_export(request, output)])
+            except EngineError as error:
+                self.export_refused.emit(str(error))
+            else:
+                self.export_added.emit(job.id)
+
+        self._begin(change)
 
     def _plan(self, requests: Sequence[GenerationRequest]) -> list[NewJob]:
         """On the pool's thread."""
@@ -276,7 +296,7 @@ class QueueState(QObject):
     def _snapshot(self, store: JobStore) -> Snapshot:
         jobs = in_order(store.jobs())
         self._read_requests(store, jobs)
-        items = tuple(Item(job, self._requests.get(job.id)) for job in jobs)
+        items = tuple(Item(job, self._requests.get(job.id), self._exports.get(job.id)) for job in jobs)
         now_s = store.now()
         return Snapshot(
             items, tuple(store.batches()), store.is_paused, store.when_done, forecast(jobs, now_s), taken_s=now_s
@@ -284,12 +304,17 @@ class QueueState(QObject):
 
     def _read_requests(self, store: JobStore, jobs: Sequence[Job]) -> None:
         """Those that were not read before: work is long, and nobody else edits it."""
-        new = {job.id for job in jobs if job.lane == "generation" and job.id not in self._requests}
-        if not new:
+        lanes = {job.id: job.lane for job in jobs if job.id not in self._requests and job.id not in self._exports}
+        if not lanes:
             return
-        for job_id, work in store.rows("SELECT id, work FROM jobs WHERE id >= ?", (min(new),)):
-            if job_id in new:
-                self._requests[job_id] = _request(job_id, work)
+        for job_id, work in store.rows("SELECT id, work FROM jobs WHERE id >= ?", (min(lanes),)):
+            match lanes.get(job_id):
+                case "generation":
+                    self._requests[job_id] = _request(job_id, work)
+                case "export":
+                    self._exports[job_id] = _export(job_id, work)
+                case _:
+                    pass
 
     # --- in the window's thread ---------------------------------------------------------------------------------------
 
@@ -305,13 +330,13 @@ class QueueState(QObject):
     @Slot(object)
     def _show(self, snapshot: Snapshot) -> None:
         before, self.snapshot.value = self.snapshot.value, snapshot
-        waiting = frozenset(
-            item.id for item in snapshot.items if item.state == "waiting" and item.job.lane == "generation"
-        )
-        is_new = not snapshot.is_paused and not waiting <= self._woken_for
-        self._woken_for = frozenset() if snapshot.is_paused else waiting
-        if is_new:
-            self.has_work.emit()
+        lanes: tuple[tuple[Lane, SignalInstance], ...] = (("generation", self.has_work), ("export", self.has_exports))
+        for lane, wake in lanes:
+            waiting = frozenset(item.id for item in snapshot.items if item.state == "waiting" and item.job.lane == lane)
+            is_new = not snapshot.is_paused and not waiting <= self._woken_for.get(lane, frozenset())
+            self._woken_for[lane] = frozenset() if snapshot.is_paused else waiting
+            if is_new:
+                wake.emit()
         if before.num_to_make and not snapshot.num_to_make:
             self.emptied.emit()
 
@@ -329,6 +354,14 @@ def _let_go(store: JobStore, item: Item) -> None:
     """A job that waited before it was taken out waits again."""
     if item.state == "waiting" and store.job(item.id).state == "paused":
         store.resume(item.id)
+
+
+def _export(job_id: int, work: str) -> ExportRequest | None:
+    try:
+        return ExportRequest.from_dict(json.loads(work))
+    except RequestError as error:
+        logger.warning("job %d: %s", job_id, error)
+        return None
 
 
 def _request(job_id: int, work: str) -> GenerationRequest | None:

@@ -25,6 +25,7 @@ class LibraryActions(QObject):
 
     open_asked = Signal(object)  # Entry
     use_settings_asked = Signal(object)  # Entry
+    export_asked = Signal(object)  # Entry
     reveal_asked = Signal(object)  # Entry
     compare_asked = Signal(object)  # list of Entry
     takes_asked = Signal(object)  # Entry
@@ -63,6 +64,7 @@ class LibraryActions(QObject):
         self._build_marks(menu)
         self._add(menu, "tags", self.tr("Edit tags"), "T", self.tags_asked.emit)
         menu.addSeparator()
+        self._add(menu, "export", self.tr("Export"), "Shift+E", self._export)
         self._add(menu, "reveal", self.tr("Reveal in folder"), "Ctrl+Shift+R", self._reveal)
         self._add(menu, "restore", self.tr("Restore from trash"), "", self._on_chosen(self._state.restore))
         self._add(menu, "forget", self.tr("Remove from library"), "", self._on_chosen(self._state.forget))
@@ -118,6 +120,7 @@ class LibraryActions(QObject):
         nothing = self.tr("Choose a clip first.") if not chosen else ""
         gone = self.tr("Its file is not there.") if one is not None and not is_live(one) else ""
         self._allow("open", nothing or self._only_one(one) or gone)
+        self._allow("export", nothing or self._only_one(one) or gone)
         self._allow("reveal", nothing or self._only_one(one) or gone)
         no_request = self.tr("The file does not say how it was made.")
         knows = one is not None and one.facts.request is not None
@@ -180,6 +183,9 @@ class LibraryActions(QObject):
 
     def _use_settings(self) -> None:
         self._with_current(self.use_settings_asked.emit)
+
+    def _export(self) -> None:
+        self._with_current(self.export_asked.emit)
 
     def _reveal(self) -> None:
         self._with_current(self.reveal_asked.emit)

@@ -42,6 +42,7 @@ class LibraryPanel(QWidget):
 
     use_settings_requested = Signal(object)  # the request that made a clip, as a dict in its JSON form
     open_requested = Signal(object)  # Path
+    export_requested = Signal(object)  # Path
     compare_requested = Signal(object)  # list of two to four Paths
 
     def __init__(
@@ -128,6 +129,7 @@ class LibraryPanel(QWidget):
         self._empty.asked.connect(self._help_out)
         self._scan_bar.stop_asked.connect(state.stop_scan)
         actions.open_asked.connect(self._open)
+        actions.export_asked.connect(lambda entry: self.export_requested.emit(entry.path))
         actions.use_settings_asked.connect(self._use_settings)
         actions.reveal_asked.connect(self._reveal)
         actions.compare_asked.connect(self._compare)

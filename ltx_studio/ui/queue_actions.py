@@ -8,11 +8,14 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu
 
 from engine.jobs.queue import TRANSITIONS, Action, Place, Priority
+from engine.media.export_request import Format
 from ltx_studio.domain.queue import Group, Item, Row, movable
 from ltx_studio.state.queue import QueueState
 from ltx_studio.ui import queue_words
 from ltx_studio.ui.queue_model import QueueModel, key_of, ordered, place_at
 from ltx_studio.ui.queue_view import QueueView
+
+_UNPLAYABLE = frozenset({Format.GIF, Format.PNG, Format.WAV, Format.FLAC})
 
 
 class QueueActions(QObject):
@@ -21,6 +24,7 @@ class QueueActions(QObject):
     show_asked = Signal(object)  # Path of a clip
     edit_asked = Signal(object)  # Item that is in line
     duplicate_asked = Signal(object)  # GenerationRequest
+    reveal_asked = Signal(object)  # Path of a finished file
 
     def __init__(self, state: QueueState, model: QueueModel, view: QueueView) -> None:
         super().__init__(view)
@@ -46,6 +50,7 @@ class QueueActions(QObject):
 
     def _build(self) -> None:
         self._add("open", self.tr("Show clip"), self._open, "Return", "Enter")
+        self._add("reveal", self.tr("Reveal in folder"), self._reveal)
         self._add("edit", self.tr("Edit"), self._edit, "E")
         self._add("duplicate", self.tr("Duplicate with changes"), self._duplicate, "D")
         self._menu.addSeparator()
@@ -86,9 +91,15 @@ class QueueActions(QObject):
         one = rows[0] if len(rows) == 1 and isinstance(rows[0], Item) else None
         single = nothing or ("" if one is not None else self.tr("Choose one job."))
         is_done = one is not None and one.state == "done"
-        self._allow("open", single or ("" if is_done else self.tr("This clip is not made yet.")))
+        not_yet = single or ("" if is_done else self.tr("This clip is not made yet."))
+        is_playable = one is None or one.export is None or one.export.settings.format not in _UNPLAYABLE
+        self._allow("open", not_yet or ("" if is_playable else self.tr("The player shows clips: reveal it instead.")))
+        self._allow("reveal", not_yet)
         is_in_line = one is not None and bool(movable(one)) and one.request is not None
-        self._allow("edit", single or ("" if is_in_line else self.tr("Only a job that waits can be edited.")))
+        no_edit = self.tr("Only a job that waits can be edited.")
+        if one is not None and one.export is not None:
+            no_edit = self.tr("Cancel this export and export the clip again with other settings.")
+        self._allow("edit", single or ("" if is_in_line else no_edit))
         has_request = one is not None and one.request is not None
         self._allow("duplicate", single or ("" if has_request else self.tr("Its settings cannot be read.")))
         can_move = any(movable(row) for row in rows)
@@ -122,8 +133,15 @@ class QueueActions(QObject):
     @Slot()
     def _open(self) -> None:
         item = self._one()
-        if item is not None and item.state == "done":
+        if item is not None and item.state == "done" and self.named("open").isEnabled():
             self.show_asked.emit(item.job.path)
+        elif item is not None:
+            self._reveal()
+
+    def _reveal(self) -> None:
+        item = self._one()
+        if item is not None and item.state == "done":
+            self.reveal_asked.emit(item.job.path)
 
     def _edit(self) -> None:
         item = self._one()

@@ -36,6 +36,7 @@ class QueuePanel(QWidget):
     show_asked = Signal(object)  # Path of a clip
     edit_asked = Signal(object)  # Item that is in line
     duplicate_asked = Signal(object)  # GenerationRequest
+    reveal_asked = Signal(object)  # Path of a finished file
     prompt_asked = Signal()
 
     def __init__(
@@ -112,6 +113,7 @@ class QueuePanel(QWidget):
         self.actions_of_jobs.show_asked.connect(self.show_asked)
         self.actions_of_jobs.edit_asked.connect(self.edit_asked)
         self.actions_of_jobs.duplicate_asked.connect(self.duplicate_asked)
+        self.actions_of_jobs.reveal_asked.connect(self.reveal_asked)
         self._empty.prompt_asked.connect(self.prompt_asked)
         self._editing.give_up_asked.connect(self._state.give_up)
         self._pause.clicked.connect(self._toggle_paused)

@@ -6,7 +6,7 @@ from engine.jobs.queue import Priority, State
 from engine.request import GenerationRequest, Preset
 from ltx_studio.domain import job as run
 from ltx_studio.domain.queue import Group, Item, Row
-from ltx_studio.ui import words
+from ltx_studio.ui import export_words, words
 
 _SEPARATOR = "  \N{MIDDLE DOT}  "
 
@@ -61,7 +61,9 @@ def priority_name(priority: int) -> str:
 
 
 def title(row: Row) -> str:
-    """The beginning of the prompt."""
+    """The beginning of the prompt; of an export, the clip."""
+    if isinstance(row, Item) and row.export is not None:
+        return export_words.job_title(row.export)
     return row.batch.title if isinstance(row, Group) else row.job.title
 
 
@@ -74,6 +76,8 @@ def facts(row: Row) -> str:
     priorities = {item.job.priority for item in items if item.state in {"waiting", "paused"}}
     if len(priorities) == 1 and (priority := priorities.pop()) != Priority.NORMAL:
         parts.append(priority_name(priority))
+    if isinstance(row, Item) and row.export is not None:
+        parts.append(export_words.job_facts(row.export))
     requests = [item.request for item in items]
     for describe in (_size, _length, _preset, _seed):
         said = {describe(request) if request else "" for request in requests}
@@ -116,6 +120,8 @@ def doing(row: Row, live: run.Job | None) -> str:
         return tr("Starting the engine") if live.progress is None else words.doing(live.progress)
     if row.job.wish == "cancel":
         return tr("Stopping")
+    if row.state == "running" and row.job.lane == "export":
+        return tr("Exporting")
     return state_name(row.state)
 
 

@@ -1,0 +1,71 @@
+"""Export settings by the name of what they are for, from data files; the user adds their own in the data folder.
+
+A preset is a JSON file: a title, what it is in a few words, the group it is listed in, and the settings that differ
+from the defaults. An own one wins over a shipped one of the same name.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from engine.errors import RequestError
+from engine.folders import data_folder
+from engine.media.export_request import ExportSettings
+
+log = logging.getLogger("engine.media")
+
+_LAST = 10_000  # where presets without a place go
+
+
+@dataclass(frozen=True)
+class ExportPreset:
+    """One of them. `name` is its file's."""
+
+    name: str
+    title: str
+    about: str
+    group: str
+    settings: ExportSettings
+    order: int = _LAST
+
+
+def own_presets_folder() -> Path:
+    """Where the user's own lie."""
+    return data_folder() / "presets" / "export"
+
+
+def export_presets() -> dict[str, ExportPreset]:
+    """By name, in the order they are listed. A file that is none is left out and logged."""
+    found: dict[str, ExportPreset] = {}
+    shipped = Path(str(files("resources"))) / "presets" / "export"
+    for folder in (shipped, own_presets_folder()):
+        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+            try:
+                found[path.stem] = _parsed(path.stem, json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RequestError) as error:
+                log.warning("%s is no export preset: %s", path, error)
+    return {preset.name: preset for preset in sorted(found.values(), key=lambda item: (item.order, item.title))}
+
+
+def find_preset(name: str) -> ExportPreset:
+    """Raises RequestError for one that is not there."""
+    presets = export_presets()
+    if name not in presets:
+        raise RequestError(
+            "preset", f"There is no export preset '{name}'.", remedy=f"Choose one of {', '.join(presets)}."
+        )
+    return presets[name]
+
+
+def _parsed(name: str, values: dict[str, Any]) -> ExportPreset:
+    return ExportPreset(
+        name=name,
+        title=str(values["title"]),
+        about=str(values.get("about", "")),
+        group=str(values.get("group", "")),
+        settings=ExportSettings.from_dict(values["settings"]),
+        order=int(values.get("order", _LAST)),
+    )
