@@ -8,6 +8,9 @@ so the window is there long before torch is.
 
 import gc
 import logging
+import os
+import sys
+import threading
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +27,8 @@ from engine.request import GenerationRequest
 from ltx_studio.domain.job import NO_JOB, Begun, Cancelled, Failed, JobEvent, JobUpdate, Paused, Settled
 
 logger = logging.getLogger("studio.engine")
+
+_NICENESS = 5  # of 19: a third of the processor while the window wants all of it
 
 
 class WarmEngine:
@@ -58,9 +63,10 @@ class EngineBridge(QObject):
     happened = Signal(object)  # JobUpdate
     _woken = Signal()
 
-    def __init__(self, engine: Engine, parent: QObject | None = None, *, queue_file: Path | None = None) -> None:
-        """`queue_file` defaults to the one in the data folder."""
+    def __init__(self, engine: Engine | None, parent: QObject | None = None, *, queue_file: Path | None = None) -> None:
+        """`queue_file` defaults to the one in the data folder. Without an engine what waits goes on waiting."""
         super().__init__(parent)
+        self._has_engine = engine is not None
         self._thread = QThread(self)
         self._thread.setObjectName("engine")
         self._worker = _Worker(engine, queue_file, self)
@@ -71,6 +77,10 @@ class EngineBridge(QObject):
     def wake(self) -> None:
         """Something waits: run it, after what runs now. Harmless when nothing does."""
         if self._worker.is_closing or self._worker.is_woken:
+            return
+        if not self._has_engine:
+            remedy = "What is in the queue waits for it. To install it, open the Help menu and choose Welcome."
+            self.happened.emit(JobUpdate(NO_JOB, Failed("no-engine", "The engine is not installed yet.", remedy)))
             return
         if not self._thread.isRunning():
             self._thread.start()
@@ -99,7 +109,7 @@ class EngineBridge(QObject):
 class _Worker(QObject):
     """Runs one job after the other in the engine's thread. The window's thread writes the three flags."""
 
-    def __init__(self, engine: Engine, queue_file: Path | None, bridge: EngineBridge) -> None:
+    def __init__(self, engine: Engine | None, queue_file: Path | None, bridge: EngineBridge) -> None:
         super().__init__()
         self.is_woken = False  # a call of `run` is on its way
         self.must_stop = False
@@ -113,8 +123,10 @@ class _Worker(QObject):
     def run(self) -> None:
         """Until nothing waits, or the queue is paused, or `must_stop`."""
         self.is_woken = False
+        _let_the_window_go_first()
         self.must_stop = self.is_closing
         try:
+            assert self._engine is not None
             with JobStore(self._queue_file) as store, closing(run_queue(store, self._engine)) as events:
                 while not self.must_stop and (event := next(events, None)) is not None:
                     self._report(event, store)
@@ -142,6 +154,15 @@ class _Worker(QObject):
     def _say(self, job_id: int, event: JobEvent) -> None:
         # Emitted by an object of the window's thread, so that every receiver runs there.
         self._bridge.happened.emit(JobUpdate(job_id, event))
+
+
+def _let_the_window_go_first() -> None:
+    """Give the processor to the window, and to playback, when both want it; the threads that work for this one follow.
+
+    Other systems have no such setting for a single thread.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 _Turn = (

@@ -1,14 +1,18 @@
 """The picture in the middle: nothing yet, what is being made, or the finished clip."""
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QImage
-from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QAction, QImage, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from engine.events import Preview, Result
+from ltx_studio.domain.framing import STEP
 from ltx_studio.services.player import Clip, Player
 from ltx_studio.state.observable import bind
 from ltx_studio.state.session import Session
-from ltx_studio.ui.controls import Button, Label, set_role
+from ltx_studio.ui.cinema import Cinema
+from ltx_studio.ui.controls import PRESS_KEYS, Button, Label, describe, keeps, set_role
 from ltx_studio.ui.picture_view import PictureView
 from ltx_studio.ui.theme import GAP, PADDING, WIDE_GAP, Appearance
 from ltx_studio.ui.transport import Transport
@@ -39,7 +43,11 @@ class Viewer(QWidget):
         self._pages.addWidget(self._picture)
         self._caption = Label(" ", "secondary", self)
         self._caption.setMinimumHeight(self._caption.sizeHint().height())
+        self._zoom = ZoomButton(self._picture, self)
         self._transport = Transport(player, actions, appearance, self)
+        self._actions = actions
+        self._appearance = appearance
+        self._cinema: Cinema | None = None  # made when it is first wanted
         self._arrange()
         self._connect()
 
@@ -47,6 +55,7 @@ class Viewer(QWidget):
         caption = QHBoxLayout()
         caption.setContentsMargins(PADDING, GAP, PADDING, 0)
         caption.addWidget(self._caption, 1, Qt.AlignmentFlag.AlignLeft)
+        caption.addWidget(self._zoom)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -57,6 +66,7 @@ class Viewer(QWidget):
     def _connect(self) -> None:
         self._empty.example_asked.connect(self.example_asked)
         self._picture.pressed.connect(self._pressed)
+        self._transport.time.left.connect(self._take_keys)
         self._player.clip_opened.connect(self._clip_opened)
         self._player.clip_refused.connect(self._clip_refused)
         self._player.picture_changed.connect(self._picture_changed)
@@ -64,8 +74,35 @@ class Viewer(QWidget):
         bind(self._session.preview, self._show_preview)
         bind(self._session.result, self._open_result)
 
-    def show_muted(self, is_muted: bool) -> None:
-        self._transport.show_muted(is_muted)
+    # --- for the window -----------------------------------------------------------------------------------------------
+
+    def zoom_reactions(self) -> dict[str, Callable[[], None]]:
+        """What the commands of zooming do, by name."""
+        return {
+            "enlarge_picture": lambda: self._picture.zoom(STEP),
+            "reduce_picture": lambda: self._picture.zoom(1 / STEP),
+            "fit_picture": self._picture.fit,
+            "actual_size": self._picture.show_actual_size,
+        }
+
+    def ask_time(self) -> None:
+        self._transport.time.ask()
+
+    def refresh(self) -> None:
+        """The commands may have served another player in between."""
+        self._transport.refresh()
+
+    def toggle_cinema(self) -> None:
+        """The picture on the whole screen, and back."""
+        if self._cinema is not None and self._cinema.isVisible():
+            self._cinema.leave()
+            return
+        if self._player.clip is None:
+            return
+        if self._cinema is None:
+            self._cinema = Cinema(self._player, self._actions, self._appearance, self)
+            self._cinema.left.connect(self._take_keys)
+        self._cinema.open_with(self._frame)
 
     # --- reactions ----------------------------------------------------------------------------------------------------
 
@@ -95,7 +132,7 @@ class Viewer(QWidget):
             self._pages.setCurrentWidget(self._empty)
             self._caption.setText("")
             return
-        self._picture.show_frame(self._frame)
+        self._picture.show_frame(self._frame, QSize(clip.facts.size.width, clip.facts.size.height))
         self._pages.setCurrentWidget(self._picture)
         self._caption.setText(clip.path.name)
 
@@ -114,9 +151,51 @@ class Viewer(QWidget):
             self._show_player()
 
     @Slot()
+    def _take_keys(self) -> None:
+        self.window().activateWindow()
+        self._picture.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    @Slot()
     def _pressed(self) -> None:
         if self._session.preview.value is None:
             self._player.toggle()
+
+
+class ZoomButton(QToolButton):
+    """How large the picture is shown; a press goes from fitted to its actual size and back."""
+
+    def __init__(self, picture: PictureView, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._picture = picture
+        set_role(self, "status")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.clicked.connect(self._toggle)
+        picture.framing_changed.connect(self.show_zoom)
+        picture.installEventFilter(self)
+        self.show_zoom()
+
+    @Slot()
+    def show_zoom(self, _framing: object = None) -> None:
+        percent, is_fit = self._picture.percent, self._picture.framing.is_fit
+        text = self.tr("Fit, {percent} %") if is_fit else self.tr("{percent} %")
+        self.setText(text.format(percent=percent))
+        offer = self.tr("Show the picture at 100 %") if is_fit else self.tr("Fit the picture")
+        describe(self, self.tr("Size of the picture"), offer)
+
+    def event(self, event: QEvent) -> bool:
+        return keeps(event, PRESS_KEYS) or super().event(event)
+
+    def eventFilter(self, _watched: object, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        if isinstance(event, QResizeEvent):
+            self.show_zoom()
+        return False
+
+    @Slot()
+    def _toggle(self) -> None:
+        if self._picture.framing.is_fit:
+            self._picture.show_actual_size()
+        else:
+            self._picture.fit()
 
 
 class _Invitation(QWidget):
