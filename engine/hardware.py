@@ -3,6 +3,7 @@
 What does not change (names, sizes, what a GPU can multiply) is asked once in a process; free memory every time.
 """
 
+import ctypes
 import json
 import os
 import platform
@@ -154,6 +155,26 @@ def _peak_since_start() -> int:
     import resource  # noqa: PLC0415 - not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts bytes
+
+
+LARGEST_HEAP_BLOCK_BYTES = 2 * 2**20
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+
+
+@cache
+def return_large_blocks() -> bool:
+    """From now on, main memory that is freed goes back to the system at once, in blocks of 2 MiB and more.
+
+    Left alone, glibc learns to keep blocks of up to 32 MiB: a run then takes up to a third more memory, and by chance,
+    so that no plan can foretell it. It costs no time that can be measured. False where the C library is another one.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return all(mallopt(option, LARGEST_HEAP_BLOCK_BYTES) for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD))
 
 
 # --- disk -------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import ceil, prod
 from typing import NamedTuple
 
+from engine.hardware import LARGEST_HEAP_BLOCK_BYTES
 from engine.model.config import (
     AudioVaeConfig,
     GeneratorConfig,
@@ -311,10 +312,8 @@ def _generator_width(config: GeneratorConfig, least_channels: int) -> int:
 
 
 # What a process on a CPU keeps once it has computed: kernels that oneDNN builds for each shape, libraries that load on
-# first use, and, of every phase before the last, the small blocks that glibc does not give back to the system (it maps
-# blocks of 32 MiB and more apart, and returns them).
-_KERNEL_BYTES = 85 * MIB
-_LARGEST_HEAP_BLOCK = 32 * MIB
+# first use, and, of every phase before the last, the small blocks that do not go back to the system.
+_KERNEL_BYTES = 76 * MIB
 
 
 def cpu_heap_bytes(config: VideoVaeConfig, shape: TileShape, sound: int) -> int:
@@ -325,6 +324,6 @@ def cpu_heap_bytes(config: VideoVaeConfig, shape: TileShape, sound: int) -> int:
     frames, rows, columns = shape
     area = frames * FRAMES_PER_LATENT * rows * columns * PIXELS_PER_LATENT**2 * 4
     stage = config.decoder_width * area // config.patch_size**2
-    is_apart = config.picture_channels * area > _LARGEST_HEAP_BLOCK >= stage
-    of_sound = min(sound, _VOCODER_TENSORS_CPU * _LARGEST_HEAP_BLOCK)
+    is_apart = config.picture_channels * area > LARGEST_HEAP_BLOCK_BYTES >= stage
+    of_sound = min(sound, _VOCODER_TENSORS_CPU * LARGEST_HEAP_BLOCK_BYTES)
     return _KERNEL_BYTES + of_sound + (2 * stage if is_apart else 0)

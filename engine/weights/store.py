@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from engine.hardware import return_large_blocks
 from engine.weights.catalog import ModelFiles
 from engine.weights.checkpoint import Checkpoint
 from engine.weights.components import load
@@ -52,6 +53,7 @@ class ModelStore:
     """Loaded components of one model; asking for another model releases the first."""
 
     def __init__(self) -> None:
+        return_large_blocks()
         self._files: ModelFiles | None = None
         self._placement: Placement | None = None
         self._modules: dict[Role, nn.Module] = {}

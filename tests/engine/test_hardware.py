@@ -3,6 +3,7 @@
 Alone: `pytest tests/engine/test_hardware.py`.
 """
 
+import subprocess
 import sys
 
 import pytest
@@ -16,6 +17,7 @@ from engine.hardware import (
     known_disk_speed,
     measure_disk_speed,
     operations_per_core,
+    return_large_blocks,
 )
 
 MIB = 2**20
@@ -90,3 +92,29 @@ def test_the_peak_is_that_of_the_time_since_it_was_asked_for() -> None:
 
     grown = peak.bytes - before
     assert 60 * MIB < grown < 160 * MIB
+
+
+HOLD_AND_FREE = """
+import subprocess
+import sys
+import numpy as np
+from engine.hardware import process_memory_bytes, return_large_blocks
+if sys.argv[1] == "returned":
+    assert return_large_blocks()
+np.full(8 << 20, 1, np.uint8)  # from here on glibc would keep blocks of this size
+before = process_memory_bytes()
+blocks = [np.full(8 << 20, 1, np.uint8) for _ in range(16)]
+last = np.full(100_000, 1, np.uint8)  # stays behind them, where it keeps a heap from shrinking
+del blocks
+print(process_memory_bytes() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not return_large_blocks(), reason="another C library")
+def test_large_blocks_go_back_to_the_system_when_they_are_freed() -> None:
+    def kept(mode: str) -> int:
+        command = [sys.executable, "-c", HOLD_AND_FREE, mode]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert kept("returned") < 4 * MIB
+    assert kept("untouched") > 64 * MIB
