@@ -40,6 +40,22 @@ _DOING: dict[WorkPhase, str] = {
 }
 
 
+def placement_of(plan: Plan) -> Placement:
+    """Where a plan wants the model's components, and in which precision."""
+    policy = plan.policy
+    # Eight bits that are asked for hold for the text encoder too; where they were only chosen to fit, its layers pass
+    # through memory one by one and need not be any smaller.
+    is_asked_for = plan.request.precision in {"fp8", "int8"}
+    return Placement(
+        torch.device(plan.device.torch_name),
+        _DTYPES[policy.compute],
+        precision=policy.storage,
+        residency=policy.transformer.residency,
+        text_precision=policy.storage if is_asked_for else Precision.PLAIN,
+        text_residency=policy.text_encoder.residency,
+    )
+
+
 class Session:
     """One run from its beginning to its end."""
 
@@ -117,19 +133,7 @@ class Session:
 
     def place(self) -> None:
         """Let the store hold what the plan says, and nothing else."""
-        policy = self.plan.policy
-        # Eight bits that are asked for hold for the text encoder too; where they were only chosen to fit, its layers
-        # pass through memory one by one and need not be any smaller.
-        is_asked_for = self.request.precision in {"fp8", "int8"}
-        placement = Placement(
-            torch.device(self.plan.device.torch_name),
-            _DTYPES[policy.compute],
-            precision=policy.storage,
-            residency=policy.transformer.residency,
-            text_precision=policy.storage if is_asked_for else Precision.PLAIN,
-            text_residency=policy.text_encoder.residency,
-        )
-        self.store.use(self.files, placement)
+        self.store.use(self.files, placement_of(self.plan))
         stages.release_others(self.store, self.plan)
 
     def release(self, *parts: Part) -> None:

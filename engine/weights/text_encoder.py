@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import CheckpointError
-from engine.weights.checkpoint import Checkpoint, TensorEntry
+from engine.weights.checkpoint import Checkpoint
 from engine.weights.components import load_module
 from engine.weights.packed import packed_checkpoint
-from engine.weights.reading import TORCH_DTYPES
+from engine.weights.reading import TORCH_DTYPES, read_into
 from engine.weights.residency import RESIDENT, Precision, Residency
 
 # Where the language model's keys start: the official repository, newer exports of it, and text-only folders.
@@ -93,6 +93,19 @@ class TextEncoder:
         """The language model; what is resident of it takes memory."""
         return self._model
 
+    @property
+    def tokenizer(self) -> Any:
+        """As `transformers` loads it."""
+        return self._tokenizer
+
+    def embedding_table(self) -> Tensor:
+        """What every token's embedding is, before it is scaled, (V, H): also what scores the next token.
+
+        Read from disk where the encoder leaves it there. Raises CheckpointError.
+        """
+        table: Any = self._model.get_submodule("embed_tokens")
+        return table.read_all() if isinstance(table, _RowsOnDisk) else table.weight
+
     def tokenize(self, prompts: Sequence[str]) -> TokenizedText:
         """Prompts to a fixed number of tokens: padded on the left, cut on the right."""
         rows, masks, dropped = [], [], []
@@ -161,9 +174,11 @@ def prepared_weights(folder: Path, precision: Precision) -> Generator[float, Non
 class _RowsOnDisk(nn.Module):
     """A table of embeddings that stays in its file: the rows of the tokens at hand are read, a few kilobytes each."""
 
-    def __init__(self, entry: TensorEntry, dtype: torch.dtype, scale: Tensor) -> None:
+    def __init__(self, weights: Checkpoint, key: str, dtype: torch.dtype, scale: Tensor) -> None:
         super().__init__()
-        self._entry = entry
+        self._weights = weights
+        self._key = key
+        self._entry = weights.tensors[key]
         self._dtype = dtype
         self._scale = scale
 
@@ -172,6 +187,13 @@ class _RowsOnDisk(nn.Module):
         distinct, places = torch.unique(ids.cpu(), return_inverse=True)
         rows = self._read([int(token) for token in distinct])
         return rows[places].to(ids.device, self._dtype) * self._scale.to(self._dtype)
+
+    def read_all(self) -> Tensor:
+        """The whole table (V, H), in the type that is computed in. Raises CheckpointError."""
+        with torch.inference_mode(mode=False):  # in which other threads could not write to what is made
+            table = torch.empty(self._entry.shape, dtype=self._dtype)
+        read_into(self._weights, {self._key: table})
+        return table
 
     def _read(self, tokens: Sequence[int]) -> Tensor:
         entry = self._entry
@@ -201,7 +223,7 @@ def _leave_embeddings_on_disk(
     expected = tuple(cast("Tensor", table.weight).shape)
     if entry.shape != expected or not TORCH_DTYPES[entry.dtype].is_floating_point or entry.dtype.startswith("F8"):
         return entries  # of another model, which loading says, or in a form that a row alone does not explain
-    model.set_submodule("embed_tokens", _RowsOnDisk(entry, dtype, table.get_buffer("embed_scale")))
+    model.set_submodule("embed_tokens", _RowsOnDisk(weights, entries[key], dtype, table.get_buffer("embed_scale")))
     return {name: file_key for name, file_key in entries.items() if name != key}
 
 

@@ -1,13 +1,10 @@
 """One line below the prompt: its length in tokens, how many prompts it stands for, and what can be done with it."""
 
-from pathlib import Path
-
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from engine.errors import EngineError
 from engine.request import GenerationRequest
-from engine.weights.catalog import downloadable, is_text_encoder, places, title_of
 from engine.weights.token_count import MAX_TOKENS, tokenizer_folder
 from ltx_studio.domain.prompt import Prompt
 from ltx_studio.services.prompt_tokens import TokenCount, TokenCounting
@@ -15,7 +12,7 @@ from ltx_studio.state.observable import bind
 from ltx_studio.state.prompt import PromptState
 from ltx_studio.state.session import Session
 from ltx_studio.ui.controls import Button, IconButton, Label, describe, set_role
-from ltx_studio.ui.prompt_names import tr
+from ltx_studio.ui.prompt_enhance import EnhanceButton
 from ltx_studio.ui.theme import GAP, GRID, Appearance
 
 _COUNT_MS = 150  # wildcards are read from disk
@@ -38,7 +35,7 @@ class PromptStatus(QWidget):
         self._counting = TokenCounting(self)
         self._tokens = Label(role="secondary", parent=self)
         self._favourite = IconButton("mdi6.star-plus-outline", self.tr("Keep this prompt"), appearance, self)
-        self._enhance = IconButton("mdi6.auto-fix", self.tr("Enhance the prompt"), appearance, self)
+        self._enhance = EnhanceButton(session, appearance, self)
         self._wordings = Label(role="secondary", parent=self)
         self._wordings.setWordWrap(True)
         self._batch = Button("", parent=self)
@@ -60,10 +57,10 @@ class PromptStatus(QWidget):
         layout.setSpacing(GRID)
         layout.addLayout(first)
         layout.addLayout(second)
-        self._enhance.setEnabled(False)
-        describe(self._enhance, self.tr("Enhance the prompt"), _why_no_enhancement())
         self._favourite.clicked.connect(state.keep_as_favourite)
         self._batch.clicked.connect(self._ask_batch)
+        self._enhance.wrote.connect(self._show_writing)
+        self._enhance.failed.connect(self._show_problem)
         self._counting.counted.connect(self._show_tokens)
         state.failed.connect(self._show_problem)
         bind(session.request, self._show_request)
@@ -99,6 +96,8 @@ class PromptStatus(QWidget):
     @Slot(object)
     def _show_tokens(self, count: TokenCount) -> None:
         self._count = count
+        if self._enhance.is_writing:
+            return
         is_long = count.tokens > self._limit
         if count.is_estimate:
             long, short = (
@@ -115,6 +114,16 @@ class PromptStatus(QWidget):
         self._tokens.setText(text.format(tokens=f"{count.tokens:,}", limit=f"{self._limit:,}"))
         self._tokens.setToolTip(tip)
         set_role(self._tokens, "warn-small" if is_long else "secondary")
+
+    @Slot(int)
+    def _show_writing(self, num_words: int) -> None:
+        """While a prompt is enhanced, how far that is; the number of tokens comes back with the new text."""
+        if not self._enhance.is_writing:
+            self._show_tokens(self._count)
+            return
+        set_role(self._tokens, "secondary")
+        self._tokens.setText(self.tr("Writing: {words} words so far").format(words=num_words))
+        self._tokens.setToolTip(self.tr("The prompt stays as it is until the new one is whole."))
 
     @Slot()
     def _count_wordings(self) -> None:
@@ -150,18 +159,3 @@ class PromptStatus(QWidget):
             self._wordings.setText(made.note)
         self._state.remember()
         self.batch_asked.emit(made.texts)
-
-
-def _why_no_enhancement() -> str:
-    """Why nothing here can rewrite a prompt."""
-    encoders = [name for name in downloadable() if is_text_encoder(name)]
-    missing = [name for name in encoders if not all(_is_there(place.path) for place in places(name))]
-    if missing == encoders:
-        return tr("Enhancing a prompt needs {model}, which is not installed.").format(model=title_of(encoders[0]))
-    return tr("This version reads prompts with {model} but does not rewrite them.").format(
-        model=title_of(next(name for name in encoders if name not in missing))
-    )
-
-
-def _is_there(path: Path) -> bool:
-    return path.is_file()

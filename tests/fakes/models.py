@@ -1,11 +1,13 @@
 """A tiny model with random weights in the official layout: the whole path in seconds on a CPU."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from engine.training.blank import ModelShape, make_model, small_shape
+from engine.weights.catalog import bundled_folder
 
 
 def make_tiny_model(folder: Path, *, seed: int = 0) -> Path:
@@ -58,3 +60,20 @@ def header_of(path: Path) -> dict[str, Any]:
     """A safetensors file's header as it stands."""
     with path.open("rb") as file:
         return json.loads(file.read(int.from_bytes(file.read(8), "little")))
+
+
+def make_chat_model(folder: Path) -> Path:
+    """The starter with a tokenizer that knows the turns of a chat; what it writes has no sense, but it writes.
+
+    Returns the checkpoint's path.
+    """
+    from transformers import AutoTokenizer
+
+    source = bundled_folder() / "starter"
+    for file in source.glob("*.safetensors"):
+        (folder / file.name).symlink_to(file)
+    shutil.copytree(source / "text_encoder", folder / "text_encoder")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "text_encoder")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<start_of_turn>", "<end_of_turn>"]})
+    tokenizer.save_pretrained(folder / "text_encoder")
+    return folder / "starter.safetensors"

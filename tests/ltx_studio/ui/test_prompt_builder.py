@@ -354,7 +354,7 @@ def test_enhancement_is_greyed_with_its_reason(bench: Bench) -> None:
     button = bench.button("Enhance the prompt")
 
     assert not button.isEnabled()
-    assert "is not installed" in button.toolTip()
+    assert "none is installed" in button.toolTip()
 
 
 # --- names, keys, room ------------------------------------------------------------------------------------------------
