@@ -18,6 +18,7 @@ SCHEMA_VERSION = 1
 Precision = Literal["auto", "bf16", "fp8", "int8", "fp32"]
 Memory = Literal["auto", "resident", "stream", "disk"]
 NoiseMode = Literal["counter", "reference"]
+AudioFit = Literal["pad", "loop"]  # what follows a sound that is shorter than its clip: silence, or itself again
 
 
 class Preset(StrEnum):
@@ -72,15 +73,67 @@ class VideoReference:
 
 @dataclass(frozen=True)
 class LoraReference:
-    """A LoRA file applied to the transformer in every stage."""
+    """A LoRA file applied to the transformer."""
 
     path: Path
     strength: float = 1.0
+    refine_strength: float | None = None  # in the stages that refine at full size; None: the same
+
+    def strength_in(self, *, refines: bool) -> float:
+        """In one kind of stage."""
+        return self.refine_strength if refines and self.refine_strength is not None else self.strength
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it acts in no stage."""
+        return self.strength == 0 and self.refine_strength in (None, 0)
+
+
+@dataclass(frozen=True)
+class Retake:
+    """Make [start_s, end_s) of a clip again; all outside it, and what is not asked for, stays as it is."""
+
+    clip: Path
+    start_s: float
+    end_s: float
+    picture: bool = True
+    sound: bool = True
+    strength: float = 1.0  # 1 makes the window from nothing; less starts nearer to what is there, 0 excluded
+
+
+@dataclass(frozen=True)
+class Extend:
+    """Go on after a clip's end, or lead up to its start."""
+
+    clip: Path
+    seconds: float
+    at: Literal["start", "end"] = "end"
+
+
+@dataclass(frozen=True)
+class LipDub:
+    """New words, or another voice, on the lips of who speaks in [start_s, end_s)."""
+
+    clip: Path
+    start_s: float | None = None  # None: from the beginning
+    end_s: float | None = None  # None: to the end
+    voice: Path | None = None  # a voice track to follow; None: the prompt says the words
+    keep_background: bool = True
+
+
+@dataclass(frozen=True)
+class Foley:
+    """New sound for a clip; its picture stays as it is."""
+
+    clip: Path
+
+
+Edit = Retake | Extend | LipDub | Foley
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One clip to make."""
+    """One clip to make, or to edit."""
 
     prompt: str
     negative_prompt: str | None = None
@@ -97,9 +150,11 @@ class GenerationRequest:
     modality_guidance: float | None = None
     silent: bool = False
     images: tuple[ImageReference, ...] = ()
-    audio: Path | None = None  # a sound file the picture follows
+    audio: Path | None = None  # a sound file the picture follows; what is longer than the clip is cut
+    audio_fit: AudioFit = "pad"
     reference_videos: tuple[VideoReference, ...] = ()
     loras: tuple[LoraReference, ...] = ()
+    edit: Edit | None = None  # None: a new clip
     precision: Precision = "auto"
     memory: Memory = "auto"
     device: str = "auto"
@@ -157,6 +212,9 @@ def _to_json(value: Any) -> Any:
             return [_to_json(item) for item in value]
         case ImageReference() | VideoReference() | LoraReference():
             return {item.name: _to_json(getattr(value, item.name)) for item in fields(value)}
+        case Retake() | Extend() | LipDub() | Foley():
+            kind = next(name for name, edit in _EDITS.items() if isinstance(value, edit))
+            return {"kind": kind, **{item.name: _to_json(getattr(value, item.name)) for item in fields(value)}}
         case _:
             return value
 
@@ -169,7 +227,87 @@ def _image(value: Mapping[str, Any]) -> ImageReference:
     return ImageReference(Path(value["path"]), int(value.get("frame", 0)), float(value.get("strength", 1.0)))
 
 
+def _lora(value: Mapping[str, Any]) -> LoraReference:
+    refine_strength = value.get("refine_strength")
+    return LoraReference(
+        Path(value["path"]),
+        float(value.get("strength", 1.0)),
+        None if refine_strength is None else float(refine_strength),
+    )
+
+
+_EDITS: dict[str, type[Edit]] = {"retake": Retake, "extend": Extend, "lipdub": LipDub, "foley": Foley}
+
+
+def _edit(values: Mapping[str, Any] | None) -> Edit | None:
+    """Raises what a constructor raises for a field that is missing, unknown or of the wrong kind."""
+    if values is None:
+        return None
+    rest = dict(values)
+    match rest.pop("kind"):
+        case "retake":
+            edit = Retake(
+                _taken_path(rest),
+                float(rest.pop("start_s")),
+                float(rest.pop("end_s")),
+                _taken_truth(rest, "picture"),
+                _taken_truth(rest, "sound"),
+                float(rest.pop("strength", 1.0)),
+            )
+        case "extend":
+            edit = Extend(_taken_path(rest), float(rest.pop("seconds")), _taken_at(rest))
+        case "lipdub":
+            start_s, end_s, voice = (rest.pop(name, None) for name in ("start_s", "end_s", "voice"))
+            edit = LipDub(
+                _taken_path(rest),
+                None if start_s is None else float(start_s),
+                None if end_s is None else float(end_s),
+                None if voice is None else Path(voice),
+                _taken_truth(rest, "keep_background"),
+            )
+        case "foley":
+            edit = Foley(_taken_path(rest))
+        case kind:
+            raise ValueError(f"there is no edit of the kind {kind!r}")
+    if rest:
+        raise ValueError(f"an edit has no {next(iter(rest))!r}")
+    return edit
+
+
+def _taken_path(values: dict[str, Any]) -> Path:
+    return Path(values.pop("clip"))
+
+
+def _taken_truth(values: dict[str, Any], name: str) -> bool:
+    value = values.pop(name, True)
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is true or false, got {value!r}")
+    return value
+
+
+def _taken_at(values: dict[str, Any]) -> Literal["start", "end"]:
+    match values.pop("at", "end"):
+        case "start":
+            return "start"
+        case "end":
+            return "end"
+        case at:
+            raise ValueError(f"a clip is extended at its start or its end, not at {at!r}")
+
+
+def _audio_fit(value: Any) -> AudioFit:
+    match value:
+        case "pad":
+            return "pad"
+        case "loop":
+            return "loop"
+        case _:
+            raise ValueError(f"a sound is padded or looped, not {value!r}")
+
+
 _FROM_JSON = {
+    "edit": _edit,
+    "audio_fit": _audio_fit,
     "preset": Preset,
     "size": Size.parse,
     "frame_rate": FrameRate.parse,
@@ -178,5 +316,5 @@ _FROM_JSON = {
     "reference_videos": lambda items: tuple(
         VideoReference(Path(item["path"]), float(item.get("strength", 1.0))) for item in items
     ),
-    "loras": lambda items: tuple(LoraReference(Path(item["path"]), float(item.get("strength", 1.0))) for item in items),
+    "loras": lambda items: tuple(_lora(item) for item in items),
 }

@@ -47,7 +47,8 @@ class LiveBar:
     def show(self, event: events.Event) -> None:
         match event:
             case events.Progress(phase, stage, step, num_steps, fraction):
-                doing = "adding detail" if (phase, stage) == ("denoise", "refine") else _PHASES[phase]
+                is_refining = phase == "denoise" and stage.startswith("refine")
+                doing = "adding detail" if is_refining else _PHASES[phase]
                 steps = f" {step}/{num_steps}" if num_steps > 1 else ""
                 self._bar.update(self._task, completed=fraction, description=doing + steps)
             case events.Notice(_, message):

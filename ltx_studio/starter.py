@@ -34,7 +34,10 @@ def with_model(request: GenerationRequest) -> tuple[GenerationRequest, Notice | 
     frames = defaults.frames if request.frames is None and request.seconds is None else request.frames
     size = request.size or Size(defaults.size.width, defaults.size.height)
     notice = Notice(UNTRAINED, "No trained model is installed: these weights are untrained, the clip will be noise.")
-    return replace(request, model=str(folder / CHECKPOINT_NAME), size=size, frames=frames), notice
+    model = str(folder / CHECKPOINT_NAME)
+    if request.edit is not None:  # the clip says how large and how long
+        return replace(request, model=model), notice
+    return replace(request, model=model, size=size, frames=frames), notice
 
 
 def _make_untrained(folder: Path) -> None:

@@ -45,8 +45,8 @@ def prepare(
         jobs.append(
             NewJob(
                 work=settled.to_dict(),
-                title=title_of(request.prompt),
-                output=output or _default_output(seed),
+                title=_title(planned.request),
+                output=output or _default_output(request, seed),
                 warm_key=f"{settled.model} {'+'.join(precisions)} {values['device']}",
                 predicted_s=values["seconds"],
                 priority=priority,
@@ -55,14 +55,22 @@ def prepare(
     return jobs
 
 
+def _title(request: GenerationRequest) -> str:
+    """The prompt's beginning; of an edit without one, the clip's name."""
+    title = title_of(request.prompt)
+    return title if title or request.edit is None else request.edit.clip.name
+
+
 def title_of(prompt: str) -> str:
     """The beginning of a prompt, on one line."""
     line = " ".join(prompt.split())
     return line if len(line) <= TITLE_LENGTH else f"{line[: TITLE_LENGTH - 1]}…"
 
 
-def _default_output(seed: int) -> Path:
+def _default_output(request: GenerationRequest, seed: int) -> Path:
     folder = data_folder() / "clips"
     with suppress(OSError):  # said when the job begins
         folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}.mp4"
+    # Matroska keeps what an edit leaves alone exactly as it was.
+    suffix = ".mp4" if request.edit is None else ".mkv"
+    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}{suffix}"

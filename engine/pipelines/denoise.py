@@ -46,10 +46,12 @@ def _on_device(session: Session, latents: StageLatents) -> StageLatents:
     return StageLatents(video.to(device, dtype), None if audio is None else audio.to(device, dtype))
 
 
-def denoise(session: Session, finished: list[StageLatents], given: Given) -> Generator[Event, None, list[StageLatents]]:
-    """Every stage that is not finished, in turn -> what each of all stages made."""
+def denoise(
+    session: Session, finished: list[StageLatents], given: Given, *, stop: int | None = None
+) -> Generator[Event, None, list[StageLatents]]:
+    """Every stage that is not finished, in turn, before stage `stop` -> what each of all stages made."""
     made = list(finished)
-    for index in range(len(finished), len(session.plan.stages)):
+    for index in range(len(finished), len(session.plan.stages) if stop is None else stop):
         made.append((yield from session.with_less("denoise", lambda: _stage(session, index, made, given))))  # noqa: B023 - called at once
         session.clock.done(session.plan.stages[index].name)
     return made
@@ -60,17 +62,18 @@ def _stage(
 ) -> Generator[Event, None, StageLatents]:
     """One stage, from its beginning or from where it was."""
     began, stage = time.perf_counter(), session.plan.stages[index]
-    video, audio = made[index - 1] if index else (None, None)
+    video, audio = made[index - 1] if stage.refines else (None, None)
     if video is not None:
         yield session.progress("upsample", 0, 1, stage.name)
         video = stages.upsample_video(session.store, video)
         session.release("spatial_upsampler")
     yield from _prepare_transformer(session)
-    _apply_loras(session, stage)
+    yield from _apply_loras(session, stage)
     references = given.references[stage.name]
-    video_state = stages.video_stream(session.store, session.plan, stage, video, references, given.ic_lora)
+    source = given.sources.get(stage.name)
+    video_state = stages.video_stream(session.store, session.plan, stage, video, references, given.ic_lora, source)
     driving_tokens = None if given.driving is None else given.driving.tokens
-    audio_state = stages.audio_stream(session.store, session.plan, stage, audio, driving_tokens)
+    audio_state = stages.audio_stream(session.store, session.plan, stage, audio, driving_tokens, source)
     policy, transformer = session.plan.policy, cast("Transformer", session.store.module(Role.TRANSFORMER))
     transformer.cut_into_pieces(feed_forward=policy.pieces.feed_forward, attention=policy.pieces.attention)
     denoiser = Denoiser(
@@ -101,11 +104,17 @@ def _prepare_transformer(session: Session) -> Generator[Event, None, None]:
         yield session.progress("load", round(100 * fraction), 100)
 
 
-def _apply_loras(session: Session, stage: StagePlan) -> None:
-    loras = [(lora.path, lora.strength) for lora in session.request.loras]
+def _apply_loras(session: Session, stage: StagePlan) -> Generator[Event, None, None]:
+    """Say once of each LoRA what it acts on."""
+    loras = [(lora.path, lora.strength_in(refines=stage.refines)) for lora in session.request.loras]
     if session.files.distilled_lora is not None:
         loras.append((session.files.distilled_lora, stage.distilled_strength))
     session.store.set_loras(loras)
+    for path in dict.fromkeys(lora.path for lora in session.request.loras):
+        handle = session.store.loras.get(path)
+        if handle is not None and path not in session.said_loras:
+            session.said_loras.add(path)
+            yield Notice("lora", f"LoRA {path.name}: {handle.match.in_words()}.")
 
 
 def _start(
@@ -128,7 +137,7 @@ def _start(
 def _with_noise(
     session: Session, index: int, stage: StagePlan, video: StreamState, audio: StreamState | None
 ) -> AVLatents:
-    scale = 1.0 if index == 0 else stage.sigmas[0]
+    scale = stage.sigmas[0]
 
     def noisy(state: StreamState, stream: str) -> Tensor:
         shape = tuple(state.latent.shape)
@@ -194,7 +203,7 @@ def _picture(
 ) -> Preview:
     assert step.x0.video is not None
     assert denoiser.video is not None
-    shape = stages.stage_shape(session.plan, stage.size)
+    shape = stages.stage_shape(session.plan, stage)
     latent = unpatchify_video(denoiser.video.target(step.x0.video), shape)
     return Preview(stage.name, step.index + 1, preview.picture(latent))
 

@@ -121,7 +121,7 @@ def timed_stages(task: Task, policy: MemoryPolicy, device: Device) -> Sequence[S
     block = block_bytes(model, policy.precision) + task.lora_bytes / config.num_layers
     for index, load in enumerate(task.stages):
         work = denoise_work(model, load)
-        if index > 0:
+        if task.upsamples(index):
             work = _sum(work, upsample_work(model, task.stage_sizes[index], task.frames))
         # The first stage reads what stays on the device or in main memory; blocks on disk are read again and again.
         read = layers.num_blocks if layers.kind != "disk" else layers.resident_blocks
@@ -132,8 +132,9 @@ def timed_stages(task: Task, policy: MemoryPolicy, device: Device) -> Sequence[S
         result.append(Stage(load.name, "denoise", work, read_bytes, int(copied), layers.kind == "disk"))
     sound_seconds = task.sound_seconds if task.has_sound else None
     work = decode_work(model, task.size, task.frames, policy.tiling, sound_seconds=sound_seconds)
+    repeated: dict[WorkKind, float] = {kind: amount * task.num_windows for kind, amount in work.items()}
     stored = 2 * (model.parameters["video_decoder"] + model.parameters["audio"])
-    result.append(Stage("decode", "decode", work, stored, 0, False))
+    result.append(Stage("decode", "decode", repeated, stored, 0, False))
     return result
 
 

@@ -1,8 +1,8 @@
 """What the stages of a run are given, encoded before the transformer takes the memory: text, sound, pictures, clips."""
 
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from torch import Tensor
@@ -36,6 +36,7 @@ class Given:
     ic_lora: LoraFile | None
     driving: DrivingSound | None
     preview: PreviewMap
+    sources: Mapping[str, stages.SourceLatents] = field(default_factory=dict[str, stages.SourceLatents])  # by stage
 
 
 def encode_given(session: Session, to_do: tuple[StagePlan, ...]) -> Generator[Event, None, Given]:
@@ -78,7 +79,7 @@ def encode_driving_sound(session: Session) -> Generator[Event, None, DrivingSoun
         return None
     began = time.perf_counter()
     yield session.progress("references", 0, 1)
-    sound = stages.driving_sound(session.request.audio, session.plan.duration_s)
+    sound = stages.driving_sound(session.request.audio, session.plan.duration_s, session.request.audio_fit)
     num_tokens = stages.latent_grid(session.plan.model).audio_tokens(session.plan.frames, session.plan.frame_rate.value)
     tokens = stages.encode_sound(session.store, sound, session.plan.model.audio_vae, num_tokens)
     session.release("audio")

@@ -138,6 +138,6 @@ def _decode_rungs(plan: Plan, memory: Memory) -> Iterator[Rung]:
     policy = plan.policy
     if plan.device.kind == "cuda" and memory == "device" and not policy.blends_in_ram:
         yield Rung(replace(policy, blends_in_ram=True), "tiles are joined in RAM")
-    for tiling in smaller_tilings(plan.size, plan.frames, policy.tiling):
+    for tiling in smaller_tilings(plan.task.size, plan.task.frames, policy.tiling):
         smaller = replace(policy, tiling=tiling)
         yield Rung(smaller, f"tiles of {tiling.width}x{tiling.height} pixels and {tiling.frames} frames")

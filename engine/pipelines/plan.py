@@ -5,24 +5,24 @@ are in `engine.pipelines.recipe`, the memory policy in `residency`, predictions 
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from engine.errors import CheckpointError, RequestError
+from engine.errors import RequestError
 from engine.hardware import Device, Machine, current_machine
 from engine.pipelines.decisions import Choice, Decisions
+from engine.pipelines.edit_values import EditPlan, EditWindow
+from engine.pipelines.editing import own_prompt, plan_edit
 from engine.pipelines.estimate import Estimate, estimate, learn
 from engine.pipelines.facts import ModelFacts, model_facts
+from engine.pipelines.loras import lora_facts, reference_share, say_loras
 from engine.pipelines.policy import Budget, MemoryPolicy, Task
-from engine.pipelines.recipe import StagePlan, choose_stages, latent_area
+from engine.pipelines.recipe import StagePlan, choose_stages, edit_stages, latent_area
 from engine.pipelines.residency import decide
 from engine.pipelines.shortfall import Shortfall, learned_shortfall
 from engine.pipelines.speed import Speeds, learned_speeds
 from engine.pipelines.work import Workload
 from engine.request import GenerationRequest, ImageReference
 from engine.types import FrameRate, Size, latent_frame_count, snap_frame_count
-from engine.weights.lora_file import LoraFile
 
 Light = Literal["green", "amber", "red"]
 
@@ -44,7 +44,7 @@ DEFAULT_NEGATIVE_PROMPT = (
 class Plan:
     """Everything a run needs to know, decided."""
 
-    request: GenerationRequest  # with frames, size, rate and negative prompt filled in
+    request: GenerationRequest  # with frames, size, rate and prompts filled in; an edit's are its clip's
     model: ModelFacts
     machine: Machine
     device: Device
@@ -57,10 +57,16 @@ class Plan:
     estimate: Estimate
     choices: tuple[Choice, ...]
     warnings: tuple[str, ...]
+    edit: EditPlan | None = None
 
     @property
     def duration_s(self) -> float:
-        return self.frame_rate.seconds(self.frames)
+        return self.frame_rate.seconds(self.frames) if self.edit is None else self.edit.duration_s
+
+    @property
+    def edit_window(self) -> EditWindow | None:
+        """What an edit keeps, blends and makes, for drawing."""
+        return None if self.edit is None else self.edit.window
 
     @property
     def fits(self) -> bool:
@@ -119,6 +125,7 @@ class Plan:
             ],
             "choices": [{"what": item.what, "value": item.value, "why": item.why} for item in self.choices],
             "warnings": list(self.warnings),
+            **({} if self.edit is None else {"edit": self.edit.window.to_dict()}),
         }
 
     def _residency(self, stage: str) -> str:
@@ -149,14 +156,11 @@ def plan(
     machine = machine or current_machine()
     model = model or model_facts(request.model)
     decisions = Decisions()
+    request = _with_own_prompt(request)
     _check_text(request)
-    frame_rate = request.frame_rate or DEFAULT_FRAME_RATE
-    frames = _frames(request, model, frame_rate, decisions)
-    size = _size(request, model, decisions)
+    clip = _new_clip(request, model, decisions) if request.edit is None else _edited_clip(request, model, decisions)
     device = _device(request, machine, decisions)
-    stages = choose_stages(request, model, size, frames, decisions)
-    size = stages[-1].size
-    images = tuple(_placed(image, frames) for image in request.images)
+    images = tuple(_placed(image, clip.frames) for image in request.images)
     _check_guidance(request)
     if request.silent and request.audio is not None:
         raise RequestError(
@@ -164,17 +168,23 @@ def plan(
             "A silent clip cannot follow a sound.",
             remedy="Leave out either the sound or the wish for silence.",
         )
+    if request.audio is not None:
+        after = "repeats" if request.audio_fit == "loop" else "is followed by silence"
+        decisions.add(
+            "sound", request.audio.name, f"as long as the picture: a longer one is cut, a shorter one {after}"
+        )
     resolved = replace(
         request,
         negative_prompt=DEFAULT_NEGATIVE_PROMPT if request.negative_prompt is None else request.negative_prompt,
         model=request.model or model.name,
-        size=size,
-        frames=frames,
+        size=clip.size if clip.edit is None else request.size,
+        frames=clip.frames if clip.edit is None else None,
         seconds=None,
-        frame_rate=frame_rate,
+        frame_rate=clip.frame_rate if clip.edit is None else None,
         images=images,
     )
-    task = _task(resolved, model, stages)
+    say_loras(resolved, model, clip.stages, decisions)
+    task = _task(resolved, model, clip)
     shortfall = learned_shortfall(device, model)
     decision = decide(task, *shortfall.of(device, machine), request)
     task = replace(task, stages=[replace(load, passes_at_once=decision.policy.passes_at_once) for load in task.stages])
@@ -187,18 +197,52 @@ def plan(
         machine=machine,
         device=device,
         policy=decision.policy,
-        size=size,
-        frames=frames,
-        frame_rate=frame_rate,
-        stages=stages,
+        size=clip.size,
+        frames=clip.frames,
+        frame_rate=clip.frame_rate,
+        stages=clip.stages,
         task=task,
         estimate=estimate(
             task, decision.policy, device=device, machine=machine, speeds=learned_speeds() if speeds is None else speeds
         ),
         choices=(*decisions.choices, *decision.choices),
         warnings=(*decisions.warnings, *decision.warnings),
+        edit=clip.edit,
     )
     return replace(result, warnings=(*result.warnings, *_warnings_of_cost(result)))
+
+
+class _Clip(NamedTuple):
+    """What comes out, and how."""
+
+    size: Size
+    frames: int
+    frame_rate: FrameRate
+    stages: tuple[StagePlan, ...]
+    edit: EditPlan | None
+
+
+def _new_clip(request: GenerationRequest, model: ModelFacts, decisions: Decisions) -> _Clip:
+    frame_rate = request.frame_rate or DEFAULT_FRAME_RATE
+    frames = _frames(request, model, frame_rate, decisions)
+    size = _size(request, model, decisions)
+    stages = choose_stages(request, model, size, frames, decisions)
+    return _Clip(stages[-1].size, frames, frame_rate, stages, None)
+
+
+def _edited_clip(request: GenerationRequest, model: ModelFacts, decisions: Decisions) -> _Clip:
+    """Size, length and rate are those of the clip that is edited."""
+    assert request.edit is not None
+    edit = plan_edit(request.edit, request, model, decisions)
+    stages = edit_stages(edit, request, model, decisions)
+    return _Clip(edit.source.size, edit.num_frames, edit.source.frame_rate, stages, edit)
+
+
+def _with_own_prompt(request: GenerationRequest) -> GenerationRequest:
+    """An edit without words goes on with those that its clip was made from."""
+    if request.edit is None or request.prompt.strip():
+        return request
+    return replace(request, prompt=own_prompt(request.edit))
 
 
 def _warnings_of_cost(result: Plan) -> list[str]:
@@ -221,7 +265,7 @@ def _check_text(request: GenerationRequest) -> None:
                 f"The {field.replace('_', ' ')} has {len(text):,} characters.",
                 remedy=f"Shorten it to {MAX_PROMPT_CHARACTERS:,} or fewer; the model reads about 5,000.",
             )
-    if not request.prompt.strip():
+    if not request.prompt.strip() and request.edit is None:
         raise RequestError("prompt", "The prompt is empty.", remedy="Describe what to see and hear.")
 
 
@@ -295,72 +339,52 @@ def _placed(image: ImageReference, frames: int) -> ImageReference:
     return replace(image, frame=frame)
 
 
-def _task(request: GenerationRequest, model: ModelFacts, stages: tuple[StagePlan, ...]) -> Task:
-    """A resolved request as its cost sees it."""
-    assert request.frames is not None
-    assert request.frame_rate is not None
-    seconds = request.frame_rate.seconds(request.frames)
-    loads = [_workload(stage, model, request, seconds) for stage in stages]
-    loras = [_lora_facts(lora.path) for lora in request.loras if lora.strength != 0]
+def _task(request: GenerationRequest, model: ModelFacts, clip: _Clip) -> Task:
+    """A resolved request as its cost sees it; of an edit, its longest window is what has to fit."""
+    stages, edit = clip.stages, clip.edit
+    frames = clip.frames if edit is None else max(window.frames for window in edit.windows)
+    seconds = clip.frame_rate.seconds(frames)
+    loads = [_workload(stage, model, request, clip.frame_rate) for stage in stages]
+    loras = [lora_facts(lora.path) for lora in request.loras if not lora.is_off]
     lora_bytes = sum(facts.num_bytes for facts in loras)
     if any(stage.distilled_strength != 0 for stage in stages):
         lora_bytes += model.distilled_lora_bytes
     pictures = 1 if request.images else 0
+    if request.reference_videos or edit is not None:
+        pictures = frames
     return Task(
         model=model,
         stages=loads,
         stage_sizes=[stage.size for stage in stages],
         size=stages[-1].size,
-        frames=request.frames,
+        frames=frames,
         prompts=1 if all(stage.guidance.is_neutral() for stage in stages) else 2,
-        encodes_pictures=request.frames if request.reference_videos else pictures,
-        has_sound=not request.silent,
+        encodes_pictures=pictures,
+        has_sound=any(stage.sound != "none" for stage in stages),
         sound_seconds=seconds,
         lora_bytes=lora_bytes,
+        encodes_tiles=edit is not None,
+        num_windows=1 if edit is None else len(edit.windows),
     )
 
 
-def _workload(stage: StagePlan, model: ModelFacts, request: GenerationRequest, seconds: float) -> Workload:
-    assert request.frames is not None
-    area, latent_frames = latent_area(stage.size, model), latent_frame_count(request.frames)
+def _workload(stage: StagePlan, model: ModelFacts, request: GenerationRequest, frame_rate: FrameRate) -> Workload:
+    area, latent_frames = latent_area(stage.size, model), latent_frame_count(stage.frames)
+    is_silent, seconds = stage.sound == "none", frame_rate.seconds(stage.frames)
     keyframes = sum(image.frame != 0 for image in request.images)
     reference_tokens = 0.0
     if request.reference_videos:
-        # Every reference is read by the one LoRA that says how much smaller it is than the picture.
-        share = min((_lora_facts(lora.path).reference_share for lora in request.loras), default=1.0)
-        reference_tokens = len(request.reference_videos) * latent_frames * area * share
+        reference_tokens = len(request.reference_videos) * latent_frames * area * reference_share(request)
     guidance = stage.guidance
-    scales = [guidance.video] if request.silent else [guidance.video, guidance.audio]
+    scales = [guidance.video] if is_silent else [guidance.video, guidance.audio]
     passes = 1 + any(item.cfg != 1 for item in scales) + any(item.stg != 0 for item in scales)
-    passes += not request.silent and any(item.modality != 1 for item in scales)
+    passes += not is_silent and any(item.modality != 1 for item in scales)
     audio = model.audio_vae
     latents_per_second = audio.sample_rate / audio.hop_length / audio.downsampling
     return Workload(
         name=stage.name,
         video_tokens=(latent_frames + keyframes) * area + int(reference_tokens),
-        audio_tokens=0 if request.silent else round(seconds * latents_per_second),
+        audio_tokens=0 if is_silent else round(seconds * latents_per_second),
         predictions=stage.num_predictions,
         passes=passes,
     )
-
-
-@dataclass(frozen=True)
-class _LoraFacts:
-    num_bytes: int
-    reference_share: float  # of the picture's tokens that a reference clip adds
-
-
-def _lora_facts(path: Path) -> _LoraFacts:
-    """What a LoRA adds; nothing for a file that cannot be read, which the run will say."""
-    try:
-        stamp = path.stat()
-        return _read_lora_facts(path, stamp.st_mtime_ns, stamp.st_size)
-    except (OSError, CheckpointError):
-        return _LoraFacts(0, 1.0)
-
-
-@lru_cache(maxsize=32)
-def _read_lora_facts(path: Path, _changed: int, num_bytes: int) -> _LoraFacts:
-    lora = LoraFile.open(path)
-    share = 1 / (lora.reference_downscale_factor**2 * lora.reference_temporal_scale_factor)
-    return _LoraFacts(num_bytes, share)

@@ -139,10 +139,16 @@ class Task:
     size: Size
     frames: int
     prompts: int
-    encodes_pictures: int  # frames of the longest reference; 0 without any
+    encodes_pictures: int  # frames of the longest reference, or of a clip to be edited; 0 without any
     has_sound: bool
     sound_seconds: float
     lora_bytes: int  # of every LoRA that acts in some stage
+    encodes_tiles: bool = False  # what is encoded is cut into tiles, as for decoding
+    num_windows: int = 1  # of an edit, each decoded apart
+
+    def upsamples(self, index: int) -> bool:
+        """Whether a stage begins with the latents of the one before, enlarged."""
+        return index > 0 and self.stage_sizes[index].width > self.stage_sizes[index - 1].width
 
 
 @dataclass(frozen=True)
@@ -229,10 +235,16 @@ def phases(task: Task, policy: MemoryPolicy, device: Device) -> list[PhaseMemory
         PhaseMemory("text", frozenset({"connectors"}), connector, 0),
     ]
     if task.encodes_pictures:
-        pictures = encoder_bytes(model.video_vae, task.size, task.encodes_pictures, decoding)
-        result.append(PhaseMemory("references", frozenset({"video_encoder"}), pictures, 0))
+        size, frames = task.size, task.encodes_pictures
+        whole = 3 * size.width * size.height * frames if task.encodes_tiles else 0  # 8-bit, in main memory
+        if task.encodes_tiles:
+            tile = policy.tiling
+            size = Size(min(size.width, tile.width), min(size.height, tile.height))
+            frames = min(frames, tile.frames)
+        pictures = encoder_bytes(model.video_vae, size, frames, decoding)
+        result.append(PhaseMemory("references", frozenset({"video_encoder"}), pictures, whole))
     for index, stage in enumerate(task.stages):
-        if index > 0:
+        if task.upsamples(index):
             factor = model.video_vae.space_factor
             upsampling = upsampler_bytes(model.upsampler_width, task.stage_sizes[index], task.frames, factor, element)
             result.append(PhaseMemory("upsample", frozenset({"spatial_upsampler", "transformer"}), upsampling, 0))

@@ -10,13 +10,15 @@ from typing import Literal
 
 from engine.errors import RequestError
 from engine.pipelines.decisions import Decisions
+from engine.pipelines.edit_values import EditPlan, WorkWindow
 from engine.pipelines.facts import ModelFacts
-from engine.request import GenerationRequest, Guidance, GuidanceScales, Preset
+from engine.request import GenerationRequest, Guidance, GuidanceScales, Preset, Retake
 from engine.sampling.schedule import DISTILLED_SIGMAS, REFINE_SIGMAS, resampled, shifted_sigmas
 from engine.types import Size, latent_frame_count
 
 Sampler = Literal["euler", "res_2s"]
 SoundSource = Literal["none", "generate", "keep"]
+PictureSource = Literal["generate", "keep"]
 
 MAX_STEPS = 200
 
@@ -25,13 +27,17 @@ MAX_STEPS = 200
 class StagePlan:
     """One pass from noise to latents."""
 
-    name: str  # "base" or "refine"
+    name: str  # "base" or "refine"; in the later windows of an edit "base 2" and so on
     size: Size
     sigmas: tuple[float, ...]
     sampler: Sampler
     guidance: Guidance
     distilled_strength: float  # of the distilled LoRA; 0 when the weights are distilled themselves
-    sound: SoundSource  # "keep": the sound of the stage before, fixed
+    sound: SoundSource  # "keep": the sound of the stage before, or of the clip that is edited, fixed
+    frames: int  # 8k+1
+    refines: bool = False  # goes on from the stage before
+    picture: PictureSource = "generate"  # "keep": the picture of the clip that is edited, fixed
+    window: int = 0  # of an edit: which of its windows
 
     @property
     def num_steps(self) -> int:
@@ -55,19 +61,21 @@ def choose_stages(
     match preset:
         case Preset.DRAFT | Preset.FAST:
             sigmas = resampled(DISTILLED_SIGMAS, steps)
-            base = StagePlan("base", half, sigmas, "euler", unguided, lora[0], sound)
-            refine = StagePlan("refine", size, REFINE_SIGMAS, "euler", Guidance(), lora[1], sound)
+            base = StagePlan("base", half, sigmas, "euler", unguided, lora[0], sound, frames)
+            refine = StagePlan("refine", size, REFINE_SIGMAS, "euler", Guidance(), lora[1], sound, frames, refines=True)
             why = "a draft stays at half size" if preset is Preset.DRAFT else "8 + 3 steps of the distilled model"
         case Preset.STANDARD:
             guidance = _overridden(_standard_guidance(model), request)
-            base = StagePlan("base", half, shifted_sigmas(steps), "euler", guidance, lora[0], sound)
-            refine = StagePlan("refine", size, REFINE_SIGMAS, "euler", Guidance(), lora[1], fixed)
+            base = StagePlan("base", half, shifted_sigmas(steps), "euler", guidance, lora[0], sound, frames)
+            refine = StagePlan("refine", size, REFINE_SIGMAS, "euler", Guidance(), lora[1], fixed, frames, refines=True)
             why = "guided steps at half size, then three of the distilled model"
         case Preset.HIGH:
             tokens = latent_frame_count(frames) * latent_area(half, model)
             guidance = _overridden(_high_guidance(), request)
-            base = StagePlan("base", half, shifted_sigmas(steps, tokens), "res_2s", guidance, lora[0], sound)
-            refine = StagePlan("refine", size, REFINE_SIGMAS, "res_2s", Guidance(), lora[1], fixed)
+            base = StagePlan("base", half, shifted_sigmas(steps, tokens), "res_2s", guidance, lora[0], sound, frames)
+            refine = StagePlan(
+                "refine", size, REFINE_SIGMAS, "res_2s", Guidance(), lora[1], fixed, frames, refines=True
+            )
             why = "second-order guided steps at half size, then second-order refinement"
     decisions.add("preset", preset.value, why)
     if preset is Preset.DRAFT:
@@ -81,6 +89,47 @@ def choose_stages(
     if not unguided.is_neutral() and preset is Preset.FAST:
         decisions.warnings.append("Distilled weights were trained to run without guidance; expect harsh results.")
     return base, refine
+
+
+def edit_stages(
+    edit: EditPlan, request: GenerationRequest, model: ModelFacts, decisions: Decisions
+) -> tuple[StagePlan, ...]:
+    """The stages of every window of an edit, one window after the other.
+
+    Where the official retake works in one stage at the clip's size, this one goes through those of the preset, with
+    the clip's own latents given in each. Sound under a picture that is given needs the first stage alone.
+    """
+    strength = request.edit.strength if isinstance(request.edit, Retake) else 1.0
+    stages: list[StagePlan] = []
+    for index, window in enumerate(edit.windows):
+        first = Decisions() if index else decisions
+        for stage in choose_stages(request, model, edit.fit.work, window.frames, first):
+            if window.picture is None and stage.refines:
+                continue
+            stages.append(
+                replace(
+                    stage,
+                    name=stage.name if index == 0 else f"{stage.name} {index + 1}",
+                    sigmas=_from_strength(stage.sigmas, strength),
+                    picture="generate" if window.picture is not None else "keep",
+                    sound=_window_sound(stage.sound, window),
+                    window=index,
+                )
+            )
+    return tuple(stages)
+
+
+def _window_sound(of_preset: SoundSource, window: WorkWindow) -> SoundSource:
+    if not window.has_sound:
+        return "none"
+    return "keep" if window.sound is None else of_preset
+
+
+def _from_strength(sigmas: tuple[float, ...], strength: float) -> tuple[float, ...]:
+    """The end of a schedule, from the noise level `strength` on."""
+    if strength >= sigmas[0]:
+        return sigmas
+    return (strength, *(sigma for sigma in sigmas if sigma < strength - 1e-6))
 
 
 def _distilled_strengths(request: GenerationRequest, model: ModelFacts) -> tuple[float, float]:

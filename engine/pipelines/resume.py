@@ -23,7 +23,7 @@ from torch import Tensor
 from engine.errors import CheckpointError
 from engine.pipelines.plan import Plan
 from engine.pipelines.recipe import StagePlan
-from engine.request import GenerationRequest
+from engine.request import GenerationRequest, LipDub
 from engine.sampling.latents import AVLatents, CounterNoise, ReferenceNoise
 from engine.weights.catalog import ModelFiles
 from engine.weights.checkpoint import Checkpoint
@@ -219,4 +219,7 @@ def _files_identity(files: ModelFiles, request: GenerationRequest) -> str:
     """Every file that decides what the stages make."""
     paths = [files.checkpoint, files.text_encoder, files.spatial_upsampler, files.distilled_lora, request.audio]
     paths += [item.path for item in (*request.images, *request.reference_videos, *request.loras)]
+    if request.edit is not None:
+        paths.append(request.edit.clip)
+        paths.append(request.edit.voice if isinstance(request.edit, LipDub) else None)
     return identity(path for path in paths if path is not None)

@@ -24,17 +24,21 @@ from engine.events import Event, Finished, Notice, Result, Started
 from engine.folders import data_folder
 from engine.hardware import Machine, current_machine
 from engine.media.audio import SoundClip
+from engine.media.patch import PutBack
 from engine.media.write import CLIP_FORMATS, ClipWriter, check_writable, write_wav
 from engine.model.tiling import decode_tiled
 from engine.model.video_vae import VideoDecoder
 from engine.pipelines import stages
+from engine.pipelines.composite import put_back
 from engine.pipelines.denoise import denoise, finished_stages
 from engine.pipelines.given import encode_driving_sound, encode_given
 from engine.pipelines.ladder import which_memory
 from engine.pipelines.plan import plan as make_plan
+from engine.pipelines.resume import StageLatents
 from engine.pipelines.session import Session
 from engine.pipelines.shortfall import remember_success
-from engine.request import GenerationRequest
+from engine.pipelines.windows import MadeParts, make_windows
+from engine.request import Foley, GenerationRequest
 from engine.weights.keymap import Role
 from engine.weights.store import ModelStore
 
@@ -57,14 +61,9 @@ def run(
     own_store = store or ModelStore()
     plan = make_plan(request, _machine_for(own_store))
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-    path = Path(output) if output is not None else _default_output(seed)
+    path = Path(output) if output is not None else _default_output(request, seed)
     check_writable(path)
-    if request.silent and path.suffix.lower() not in CLIP_FORMATS:
-        raise RequestError(
-            "output",
-            f"{path.name} holds sound alone, and this clip is to be silent.",
-            remedy="Name a clip, such as .mp4.",
-        )
+    _check_sound_file(request, path)
     files = stages.require_files(plan)
     stages.check_references(plan)
     session = Session(replace(plan, request=plan.request.with_seed(seed)), files, seed, path, own_store, folder)
@@ -100,11 +99,29 @@ def _machine_for(store: ModelStore) -> Machine:
     return replace(machine, devices=devices, ram_free_bytes=ram_free_bytes)
 
 
-def _default_output(seed: int) -> Path:
+def _check_sound_file(request: GenerationRequest, path: Path) -> None:
+    """A file without a picture has to have a sound, and of an edit only foley makes one that stands alone."""
+    if path.suffix.lower() in CLIP_FORMATS:
+        return
+    if request.silent:
+        raise RequestError(
+            "output",
+            f"{path.name} holds sound alone, and this clip is to be silent.",
+            remedy="Name a clip, such as .mp4.",
+        )
+    if request.edit is not None and not isinstance(request.edit, Foley):
+        raise RequestError(
+            "output", f"{path.name} holds sound alone, and an edit is a clip.", remedy="Name a clip, such as .mkv."
+        )
+
+
+def _default_output(request: GenerationRequest, seed: int) -> Path:
     folder = data_folder() / "clips"
     with suppress(OSError):  # `check_writable` says it better
         folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}.mp4"
+    # What an edit leaves as it was has to stay exact, and the container that allows it is Matroska.
+    suffix = ".mp4" if request.edit is None else ".mkv"
+    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}{suffix}"
 
 
 def _events(session: Session) -> Generator[Event, None, None]:
@@ -116,6 +133,9 @@ def _events(session: Session) -> Generator[Event, None, None]:
         torch.cuda.reset_peak_memory_stats()
     session.place()
     made = finished_stages(session)
+    if session.plan.edit is not None:
+        yield from _edit(session, made)
+        return
     if len(made) < len(session.plan.stages):
         given = yield from encode_given(session, session.plan.stages[len(made) :])
         made = yield from denoise(session, made, given)
@@ -132,6 +152,36 @@ def _events(session: Session) -> Generator[Event, None, None]:
     session.release("video_decoder")
     _learn(session)
     yield Finished(_result(session))
+
+
+def _edit(session: Session, made: list[StageLatents]) -> Generator[Event, None, None]:
+    """The rest of the story where a clip is edited: its windows, and the clip put together again."""
+    parts = yield from make_windows(session, made)
+    yield session.memory_reading()
+    yield from session.with_less("decode", lambda: _put_back(session, parts))
+    _learn(session)
+    yield Finished(_result(session))
+
+
+def _put_back(session: Session, parts: MadeParts) -> Generator[Event, None, None]:
+    began, patch = time.perf_counter(), parts.patch()
+    if session.path.suffix.lower() not in CLIP_FORMATS:
+        yield session.progress("write", 0, 1)
+        sound = parts.sound()
+        write_wav(session.path, sound.samples, sound.sample_rate)
+        return
+    writing = put_back(parts.edit.source, patch, session.path, metadata=session.request.to_dict())
+    with closing(writing):
+        while True:
+            try:
+                done = next(writing)
+            except StopIteration as finished:
+                written: PutBack = finished.value
+                break
+            yield session.progress("write", done.num_done, done.num_total, part=1.0)
+    if written.reason:
+        yield Notice("encoded_again", written.reason)
+    session.clock.add("write", time.perf_counter() - began)
 
 
 def _decode_sound(session: Session, audio: Tensor) -> Generator[Event, None, SoundClip]:

@@ -79,6 +79,7 @@ class Session:
         self.is_typical = True  # nothing disturbed it: its seconds say how fast this machine is
         self.has_stepped_down = False
         self.has_read_prompt = False
+        self.said_loras = set[Path]()  # whose layers the user was told of
         self._says_unsaved = True
 
     def out_of_memory(self, phase: WorkPhase | Phase | None = None) -> OutOfMemory:

@@ -28,7 +28,7 @@ from engine.pipelines.facts import ModelFacts
 from engine.pipelines.plan import Plan
 from engine.pipelines.policy import Part
 from engine.pipelines.recipe import StagePlan
-from engine.request import ImageReference, VideoReference
+from engine.request import AudioFit, ImageReference, VideoReference
 from engine.sampling import conditioning
 from engine.sampling.conditioning import StreamState
 from engine.sampling.latents import (
@@ -51,6 +51,7 @@ from engine.weights.store import ModelStore
 
 # The model was trained on stills that had been through a video codec at this quality (2.3 and earlier).
 IMAGE_CRF = 33
+_EDGE_S = 1e-4  # token bounds are fp32, and what merely touches a region is not in it
 # Long enough that the context each piece needs around it costs little.
 AUDIO_CHUNK_LATENTS = 250
 # The parts that a plan counts, by the roles they consist of; the text encoder has none.
@@ -71,10 +72,10 @@ def latent_grid(model: ModelFacts) -> LatentGrid:
     return LatentGrid.of(model.video_vae, model.audio_vae)
 
 
-def stage_shape(plan: Plan, size: Size) -> LatentShape:
-    """The latent grid of the clip at a stage's size."""
+def stage_shape(plan: Plan, stage: StagePlan) -> LatentShape:
+    """The latent grid of a stage."""
     factor = plan.model.video_vae.space_factor
-    return LatentShape(latent_frame_count(plan.frames), size.height // factor, size.width // factor)
+    return LatentShape(latent_frame_count(stage.frames), stage.size.height // factor, stage.size.width // factor)
 
 
 def release(store: ModelStore, plan: Plan, *parts: Part) -> None:
@@ -175,7 +176,7 @@ def check_references(plan: Plan) -> None:
         read_image(image.path)
     for reference in plan.request.reference_videos:
         available = probe_clip(reference.path).frames
-        if available < plan.frames:
+        if plan.edit is None and available < plan.frames:
             raise RequestError(
                 "reference_videos",
                 f"{reference.path.name} has {available} frames; this clip needs {plan.frames}.",
@@ -253,10 +254,17 @@ def encode_sound(store: ModelStore, sound: SoundClip, config: AudioVaeConfig, nu
     return patchify_audio(encoder(mel.to(parameter)))[:, :num_tokens]
 
 
-def driving_sound(path: Path, duration_s: float) -> SoundClip:
-    """The sound that a clip follows, stereo, as long as the clip. Raises MediaError."""
+def driving_sound(path: Path, duration_s: float, fit: AudioFit = "pad") -> SoundClip:
+    """The sound that a clip follows, at its own rate, stereo, as long as the clip. Raises MediaError.
+
+    A longer sound is cut, a shorter one followed by silence or, with "loop", by itself.
+    """
     sound = read_audio(path).to_stereo()
-    return sound.fitted(round(duration_s * sound.sample_rate))
+    num_samples = round(duration_s * sound.sample_rate)
+    if fit == "loop" and 0 < sound.num_samples < num_samples:
+        repeats = -(-num_samples // sound.num_samples)
+        sound = SoundClip(np.tile(sound.samples, repeats), sound.sample_rate)
+    return sound.fitted(num_samples)
 
 
 def _encode_pixels(store: ModelStore, pixels: NDArray[np.float32]) -> Tensor:
@@ -265,6 +273,14 @@ def _encode_pixels(store: ModelStore, pixels: NDArray[np.float32]) -> Tensor:
     parameter = next(encoder.parameters())
     tensor = torch.from_numpy(pixels / np.float32(127.5) - 1).permute(3, 0, 1, 2)[None]
     return encoder(tensor.to(parameter))
+
+
+@dataclass(frozen=True)
+class SourceLatents:
+    """The window of a clip that is edited, for one stage."""
+
+    video: Tensor  # (1, C, F, H, W) at the stage's size
+    audio: Tensor | None  # (1, T, C); None: there is none, or all of it is new
 
 
 # --- denoising --------------------------------------------------------------------------------------------------------
@@ -277,19 +293,28 @@ def video_stream(
     previous: Tensor | None,
     references: StageReferences,
     ic_lora: LoraFile | None,
+    source: SourceLatents | None = None,
 ) -> StreamState:
-    """The video stream of a stage with everything the request gives it; `previous` (1, C, F, H, W) to refine."""
-    shape, grid, rate = stage_shape(plan, stage.size), latent_grid(plan.model), plan.frame_rate.value
+    """The video stream of a stage with everything the request gives it; `previous` (1, C, F, H, W) to refine.
+
+    `source`: the window of the clip that is edited, at the stage's size.
+    """
+    shape, grid, rate = stage_shape(plan, stage), latent_grid(plan.model), plan.frame_rate.value
     state = conditioning.video_state(
         shape, plan.model.video_vae.latent_channels, rate, grid, dtype=_dtype(store), device=_device(store)
     )
     if previous is not None:
         state = conditioning.starting_from(state, patchify_video(previous))
+    if source is not None:
+        state = _edited_video(state, plan, stage, source, is_refining=previous is not None)
     for image, encoded in zip(plan.request.images, references.images, strict=True):
-        if image.frame == 0:
+        frame = _frame_in_window(plan, stage, image)
+        if frame is None:
+            continue
+        if frame == 0:
             state = conditioning.replace_first_frames(state, encoded, image.strength)
         else:
-            state = conditioning.append_keyframe(state, encoded, image.frame, image.strength, rate, grid)
+            state = conditioning.append_keyframe(state, encoded, frame, image.strength, rate, grid)
     for reference, encoded in zip(plan.request.reference_videos, references.videos, strict=True):
         assert ic_lora is not None
         state = conditioning.append_reference(
@@ -304,17 +329,53 @@ def video_stream(
     return state
 
 
+def _edited_video(
+    state: StreamState, plan: Plan, stage: StagePlan, source: SourceLatents, *, is_refining: bool
+) -> StreamState:
+    """The clip's own latents are given, but for what its window makes."""
+    assert plan.edit is not None
+    window, given = plan.edit.windows[stage.window], patchify_video(source.video)
+    if window.picture is None:
+        return conditioning.frozen(state, given)
+    if not is_refining:
+        state = conditioning.starting_from(state, given)
+    rate = float(plan.frame_rate)
+    start_s, stop_s = ((frame - window.start) / rate for frame in window.picture)
+    return conditioning.only_between(state, given, start_s + _EDGE_S, stop_s - _EDGE_S)
+
+
+def _frame_in_window(plan: Plan, stage: StagePlan, image: ImageReference) -> int | None:
+    """Where in a stage's window a picture shows; None where it does not."""
+    if plan.edit is None:
+        return image.frame
+    window = plan.edit.windows[stage.window]
+    frame = image.frame + plan.edit.result.start - window.start
+    return frame if 0 <= frame < window.frames else None
+
+
 def audio_stream(
-    store: ModelStore, plan: Plan, stage: StagePlan, previous: Tensor | None, driving: Tensor | None
+    store: ModelStore,
+    plan: Plan,
+    stage: StagePlan,
+    previous: Tensor | None,
+    driving: Tensor | None,
+    source: SourceLatents | None = None,
 ) -> StreamState | None:
     """The audio stream of a stage: fresh, refined, or given (1, T, C)."""
     if stage.sound == "none":
         return None
     grid, config = latent_grid(plan.model), plan.model.audio_vae
-    tokens = grid.audio_tokens(plan.frames, plan.frame_rate.value)
+    tokens = grid.audio_tokens(stage.frames, plan.frame_rate.value)
     state = conditioning.audio_state(tokens, config.token_channels, grid, dtype=_dtype(store), device=_device(store))
     if driving is not None:
         return conditioning.frozen(state, driving)
+    if source is not None and source.audio is not None and plan.edit is not None:
+        made = plan.edit.windows[stage.window].sound
+        if made is None:
+            return conditioning.frozen(state, source.audio)
+        if previous is None:
+            state = conditioning.starting_from(state, source.audio)
+        state = conditioning.only_between(state, source.audio, made.start_s + _EDGE_S, made.stop_s - _EDGE_S)
     if previous is None:
         return state
     return (
@@ -326,9 +387,16 @@ def find_ic_lora(plan: Plan) -> LoraFile | None:
     """The LoRA of the request that reads reference clips, if there are any to read. Raises RequestError."""
     if not plan.request.reference_videos:
         return None
-    files = [LoraFile.open(lora.path) for lora in plan.request.loras]
+    files = [LoraFile.open(lora.path) for lora in plan.request.loras if not lora.is_off]
     readers = [file for file in files if file.states_reference_factors] or files
-    if len(readers) != 1:
+    factors = {file.reference_factors for file in readers}
+    if len(factors) > 1:
+        raise RequestError(
+            "loras",
+            f"{len(readers)} IC-LoRAs want their reference clips at different sizes or rates.",
+            remedy="Use those together that want the same, or one alone.",
+        )
+    if not readers or (len(readers) > 1 and not readers[0].states_reference_factors):
         raise RequestError(
             "reference_videos",
             f"A reference clip needs exactly one IC-LoRA to read it; {len(readers)} are given.",
@@ -376,7 +444,7 @@ def to_frames(pixels: Tensor) -> NDArray[np.uint8]:
 def split_latents(plan: Plan, stage: StagePlan, latents: AVLatents, video: StreamState) -> tuple[Tensor, Tensor | None]:
     """A sampler's result as the clip's own video latent (1, C, F, H, W) and audio tokens (1, T, C)."""
     assert latents.video is not None
-    return unpatchify_video(video.target(latents.video), stage_shape(plan, stage.size)), latents.audio
+    return unpatchify_video(video.target(latents.video), stage_shape(plan, stage)), latents.audio
 
 
 def require_files(plan: Plan) -> ModelFiles:

@@ -1,4 +1,4 @@
-"""What a stage is given besides the text: first frames, keyframes, reference clips, and whole streams.
+"""What a stage is given besides the text: first frames, keyframes, references, time regions, and whole streams.
 
 A stream's state holds its starting latent, the clean latent it must honour, and a mask that says per token how much to
 generate (1) or keep (0). Conditions are functions from state to state. Target tokens come first; what is appended after
@@ -23,6 +23,9 @@ from engine.sampling.latents import (
     video_pixel_bounds,
     video_positions,
 )
+
+# Between the end of a voice that is only a reference and the clip: one audio latent (the official dubbing pipeline).
+REFERENCE_SOUND_GAP_S = 0.04
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,38 @@ def starting_from(state: StreamState, latent: Tensor) -> StreamState:
 
 
 def frozen(state: StreamState, clean: Tensor) -> StreamState:
-    """The whole stream is given (B, num_target, C): attended to, never changed."""
-    clean = clean.to(state.clean)
+    """The whole stream is given (B, num_target, C): attended to, never changed.
+
+    Tokens that are appended before or after stay beside it, and are given too.
+    """
+    clean = torch.cat([clean.to(state.clean), state.clean[:, state.num_target :]], dim=1)
     return replace(state, latent=clean, clean=clean, mask=torch.zeros_like(state.mask), is_frozen=True)
+
+
+def tokens_between(state: StreamState, start_s: float, stop_s: float) -> Tensor:
+    """Which target tokens reach into [start_s, stop_s): (B, num_target) bool, whole tokens on both sides."""
+    times = state.positions[:, 0, : state.num_target]
+    return (times[..., 1] > start_s) & (times[..., 0] < stop_s)
+
+
+def kept_except(state: StreamState, clean: Tensor, inside: Tensor) -> StreamState:
+    """Target tokens (B, num_target, C) are given, but for those `inside` (B, num_target) bool.
+
+    What other conditions gave inside stays, so the order in which they are applied does not matter, except for a first
+    frame outside: the last one counts.
+    """
+    clean = torch.where(inside[..., None], state.target(state.clean), clean.to(state.clean))
+    mask = state.target(state.mask) * inside[..., None]
+    return replace(
+        state,
+        clean=torch.cat([clean, state.clean[:, state.num_target :]], dim=1),
+        mask=torch.cat([mask, state.mask[:, state.num_target :]], dim=1),
+    )
+
+
+def only_between(state: StreamState, clean: Tensor, start_s: float, stop_s: float) -> StreamState:
+    """Make [start_s, stop_s) and keep the rest of `clean` (B, num_target, C); works on either stream."""
+    return kept_except(state, clean, tokens_between(state, start_s, stop_s).to(state.mask.device))
 
 
 def replace_first_frames(state: StreamState, encoded: Tensor, strength: float) -> StreamState:
@@ -142,6 +174,20 @@ def append_reference(
     return replace(appended, attention=_attention_with_reference(state, encoded, attention_strength))
 
 
+def append_reference_sound(
+    state: StreamState,
+    tokens: Tensor,
+    strength: float,
+    grid: LatentGrid,
+    *,
+    gap_s: float = REFERENCE_SOUND_GAP_S,
+) -> StreamState:
+    """Audio tokens (B, T, C) at times that end `gap_s` before the clip begins: they tell a voice, not a timing."""
+    positions = audio_positions(tokens.shape[1], grid)
+    positions = (positions - positions.max() - gap_s).expand(tokens.shape[0], -1, -1, -1)
+    return _append_tokens(state, tokens, positions, strength)
+
+
 def _fresh_state(positions: Tensor, channels: int, dtype: torch.dtype, device: torch.device | str) -> StreamState:
     batch, _, tokens, _ = positions.shape
     zeros = torch.zeros(batch, tokens, channels, dtype=dtype, device=device)
@@ -150,7 +196,11 @@ def _fresh_state(positions: Tensor, channels: int, dtype: torch.dtype, device: t
 
 
 def _append(state: StreamState, encoded: Tensor, positions: Tensor, strength: float) -> StreamState:
-    tokens = patchify_video(encoded).to(state.clean)
+    return _append_tokens(state, patchify_video(encoded), positions, strength)
+
+
+def _append_tokens(state: StreamState, tokens: Tensor, positions: Tensor, strength: float) -> StreamState:
+    tokens = tokens.to(state.clean)
     mask = state.mask.new_full((tokens.shape[0], tokens.shape[1], 1), 1 - strength)
     attention = state.attention
     if attention is not None:

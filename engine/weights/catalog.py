@@ -29,12 +29,17 @@ STARTER = "starter"
 _DISTILLED_NAME, _DISTILLED_LORA_NAME = "distilled", "distilled-lora"
 
 
+LARGEST_TRAINED = Size(1920, 1088)  # of the official models
+
+
 @dataclass(frozen=True)
 class ModelDefaults:
-    """What a request gets that does not say."""
+    """What a request gets that does not say, and how far the model was trained."""
 
     size: Size
     frames: int
+    longest_s: float = 20.0
+    largest: Size = LARGEST_TRAINED
 
 
 @dataclass(frozen=True)
@@ -197,11 +202,21 @@ def _parse_entry(name: str, entry: Mapping[str, Any]) -> CatalogueEntry:
         kind=cast("ModelKind", entry["kind"]),
         generation=entry["generation"],
         files=entry["files"],
-        defaults=ModelDefaults(Size.parse(entry["defaults"]["size"]), entry["defaults"]["frames"]),
+        defaults=_parse_defaults(entry["defaults"]),
         text_encoder=entry.get("text_encoder"),
         parameters={**entry.get("parameters", {}), **encoder_parameters},
         config=config,
         is_bundled=entry.get("bundled", False),
+    )
+
+
+def _parse_defaults(values: Mapping[str, Any]) -> ModelDefaults:
+    usual = PATH_DEFAULTS
+    return ModelDefaults(
+        Size.parse(values["size"]),
+        values["frames"],
+        values.get("longest_s", usual.longest_s),
+        Size.parse(values.get("largest", str(usual.largest))),
     )
 
 

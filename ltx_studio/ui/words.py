@@ -25,7 +25,7 @@ def phase(progress: Progress) -> str:
         case "references":
             return tr("Reading your references")
         case "denoise":
-            return tr("Adding detail") if progress.stage == "refine" else tr("Making the clip")
+            return tr("Adding detail") if progress.stage.startswith("refine") else tr("Making the clip")
         case "upsample":
             return tr("Enlarging the picture")
         case "decode":

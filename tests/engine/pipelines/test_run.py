@@ -219,6 +219,22 @@ def test_a_clip_that_follows_a_sound_keeps_that_sound(small_request: GenerationR
     assert peaks == pytest.approx([440, 660], abs=4)
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (44_100, 2), (96_000, 2)])
+def test_a_sound_of_any_rate_is_cut_followed_by_silence_or_repeated(rate: int, channels: int, tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (channels, rate // 2)).astype(np.float32)
+    write_wav(tmp_path / "sound.wav", samples, rate)
+
+    cut, padded = (stages.driving_sound(tmp_path / "sound.wav", duration_s) for duration_s in (0.25, 1.25))
+    looped = stages.driving_sound(tmp_path / "sound.wav", 1.25, "loop")
+
+    exact = cut.samples[:, : rate // 4]
+    assert np.abs(exact - samples[:, : rate // 4]).max() < 1e-4  # 16-bit, and nothing else
+    assert (cut.num_samples, padded.num_samples) == (rate // 4, rate * 5 // 4)
+    assert not padded.samples[:, rate // 2 :].any()
+    assert np.array_equal(looped.samples[:, : rate // 2], looped.samples[:, rate // 2 : rate])
+    assert np.array_equal(looped.samples[:, rate:], looped.samples[:, : rate // 4])
+
+
 def test_a_silent_clip_has_no_sound_track(small_request: GenerationRequest, tmp_path: Path) -> None:
     make(small_request, tmp_path / "clip.mp4")
 
