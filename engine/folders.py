@@ -7,6 +7,7 @@ import platformdirs
 
 APP_NAME = "ltx-studio"
 HOME_VARIABLE = "LTX_STUDIO_HOME"
+MODELS_VARIABLE = "LTX_STUDIO_MODELS"
 
 
 def data_folder() -> Path:
@@ -16,8 +17,9 @@ def data_folder() -> Path:
 
 
 def models_folder() -> Path:
-    """One folder for each installed model."""
-    return data_folder() / "models"
+    """One folder for each installed model; in the data folder unless the user chose another."""
+    chosen = os.environ.get(MODELS_VARIABLE)
+    return Path(chosen).expanduser() if chosen else data_folder() / "models"
 
 
 def cache_folder() -> Path:

@@ -4,6 +4,7 @@
     python3 installers/bootstrap.py generate "..." -o clip.mp4     any `ltx-studio` command
     python3 installers/bootstrap.py test [pytest arguments]        the test suite
     python3 installers/bootstrap.py check                          lint, format, types, import contracts
+    python3 installers/bootstrap.py setup VERB                     what packages do, from this checkout (README.md)
 
 The first run makes `.venv`, installs torch for the hardware it finds, then the project, and hands over; later runs find
 the stamp of a finished set-up and hand over at once. Only the standard library is used here, and every line down to the
@@ -459,6 +460,9 @@ def run_checks(environment: Environment) -> int:
 def main(arguments: Sequence[str]) -> int:
     environment = Environment(Path(__file__).resolve().parent.parent)
     verb = arguments[0] if arguments else ""
+    if verb == "setup":  # the locked environments of packages, with their own state; nothing of `.venv` is used
+        installer = Path(__file__).resolve().parent / "install.py"
+        return hand_over([sys.executable, "-I", str(installer), *arguments[1:]], os.environ)
     try:
         prepare(environment, Extra.TEST if verb in {"test", "check"} else Extra.NONE)
         if verb == "test":

@@ -210,6 +210,15 @@ def test_a_server_that_does_not_answer_is_noticed() -> None:
     assert not bootstrap.answers("http://127.0.0.1:9/")  # the discard port, where nothing listens
 
 
+def test_setup_is_the_packages_installer_with_its_own_state(tmp_path: Path) -> None:
+    command = [sys.executable, bootstrap.__file__, "setup", "status", "--home", str(tmp_path), "--json"]
+
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 11  # the shell is not installed
+    assert '"state": "incomplete"' in result.stdout
+
+
 def test_handing_over_ends_with_the_commands_own_status() -> None:
     command = [sys.executable, "-c", "raise SystemExit(7)"]
     code = f"import os; from installers.bootstrap import hand_over; raise SystemExit(hand_over({command}, os.environ))"

@@ -17,6 +17,7 @@ from engine.pipelines.plan import Plan
 from ltx_studio.domain.job import Failed
 from ltx_studio.domain.outlook import Outlook, outlooks
 from ltx_studio.services.gauges import free_disk_bytes
+from ltx_studio.services.installer import has_engine
 from ltx_studio.settings import HAS_SEEN_WELCOME, SHOW_WELCOME
 from ltx_studio.state.observable import bind
 from ltx_studio.state.preferences import Preferences
@@ -25,6 +26,8 @@ from ltx_studio.ui import words
 from ltx_studio.ui.check_box import CheckBox
 from ltx_studio.ui.controls import Button, Label, describe, set_role
 from ltx_studio.ui.fit_line import memory_free, memory_needed
+from ltx_studio.ui.setup_panel import SetupPanel
+from ltx_studio.ui.setup_wiring import make_setup
 from ltx_studio.ui.theme import GAP, GRID, ICON_PIXELS, PADDING, WIDE_GAP, Appearance
 
 _WIDTH = 640  # pixels: some ninety characters, the longest line that is read with ease
@@ -43,6 +46,7 @@ class WelcomePage(QWidget):
 
     start_asked = Signal()
     models_asked = Signal()
+    said = Signal(str)  # of the engine's installation, for when the page is not looked at
 
     def __init__(
         self,
@@ -70,6 +74,9 @@ class WelcomePage(QWidget):
         self._other = Button(self.tr("Choose a &larger model"), parent=self)
         self._other.setVisible(has_models_page)
         describe(self._other, self.tr("Choose a larger model"), self.tr("See all models, and fetch one"))
+        self._setup = make_setup(preferences, appearance, self)
+        if isinstance(self._setup, SetupPanel):
+            self._setup.said.connect(self.said)
         self._arrange()
         self._preferences = preferences
         self.start.clicked.connect(self.start_asked)
@@ -91,6 +98,7 @@ class WelcomePage(QWidget):
         promise = self.tr("Everything is made on this machine. No account, and no network once a model is here.")
         layout.addWidget(Label(promise, "secondary", self))
         for heading, *contents in (
+            *([] if self._setup is None else [(self.tr("The engine"), self._setup)]),
             (self.tr("This machine"), self._machine_label),
             (self.tr("What it can make"), self._models),
             (self.tr("Where models go"), self._folder, self._free),
@@ -128,6 +136,12 @@ class WelcomePage(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(area)
+
+    @Slot()
+    def end(self) -> None:
+        """The window closes: an installation that runs stops, and goes on at the next start."""
+        if isinstance(self._setup, SetupPanel):
+            self._setup.ending.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         if event.key() == Qt.Key.Key_Escape:
@@ -181,7 +195,12 @@ class WelcomePage(QWidget):
 
     def _say_start(self, *, is_starter_there: bool, is_another_there: bool) -> None:
         with_starter = is_starter_there and not is_another_there
-        self.start.setText(self.tr("&Start with the starter model") if with_starter else self.tr("&Start"))
+        is_engine_there = self._setup is None or has_engine()
+        if not is_engine_there:
+            self.start.setText(self.tr("&Look around"))
+        else:
+            self.start.setText(self.tr("&Start with the starter model") if with_starter else self.tr("&Start"))
+        set_role(self.start, "main" if is_engine_there else "")  # one main button at a time
         describe(self.start, self.start.text().replace("&", ""), self.tr("Go to the studio"))
 
     def _add_outlook(self, row: int, outlook: Outlook) -> None:
