@@ -313,7 +313,7 @@ def _generator_width(config: GeneratorConfig, least_channels: int) -> int:
 
 # What a process on a CPU keeps once it has computed: kernels that oneDNN builds for each shape, libraries that load on
 # first use, and, of every phase before the last, the small blocks that do not go back to the system.
-_KERNEL_BYTES = 76 * MIB
+_KERNEL_BYTES = 72 * MIB
 
 
 def cpu_heap_bytes(config: VideoVaeConfig, shape: TileShape, sound: int) -> int:

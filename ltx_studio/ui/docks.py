@@ -4,7 +4,7 @@ A panel is added by a line in `PANELS`. Its command, its line in the menu and in
 and reset layouts follow from that line; a key is given in `resources/keymaps`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from PySide6.QtCore import Qt, Signal, SignalInstance
@@ -12,14 +12,20 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QTabWidget, QWidget
 
 from engine.errors import RequestError
+from ltx_studio.domain.compare import Take
+from ltx_studio.domain.library import Entry, Flag
 from ltx_studio.services.monitor import MemoryMonitor
 from ltx_studio.services.player import Player
+from ltx_studio.state.compare import CompareState
+from ltx_studio.state.export import ExportState
 from ltx_studio.state.forecast import Forecast
 from ltx_studio.state.preferences import Preferences
 from ltx_studio.state.queue import QueueState
 from ltx_studio.state.session import Session
+from ltx_studio.state.timeline import TimelineState
 from ltx_studio.ui.actions import COMMANDS, VIEW, Command, tr
 from ltx_studio.ui.controls import IconButton, Label
+from ltx_studio.ui.edit_wiring import Edits
 from ltx_studio.ui.theme import CONTROL_HEIGHT, GRID, PADDING, Appearance
 
 LEFT, RIGHT, BELOW = (
@@ -42,6 +48,10 @@ class Desk:
     preferences: Preferences
     appearance: Appearance
     closing: SignalInstance  # the window closes: what has threads ends them
+    compare: CompareState
+    exports: ExportState
+    timeline: TimelineState
+    edits: Edits
 
 
 @dataclass(frozen=True)
@@ -100,8 +110,18 @@ def _make_library(desk: Desk) -> QWidget:
         except RequestError as error:  # of a newer version
             state.noticed.emit(str(error))
 
+    def compare(entries: Sequence[Entry]) -> None:
+        desk.compare.open([Take(item.path, item.path.name, item.facts.request, item.id) for item in entries])
+
+    def pick(take: Take) -> None:
+        if take.entry_id is not None:
+            state.flag([take.entry_id], Flag.PICK)
+
     desk.session.clip_made.connect(lambda result: state.add(result.path))
+    panel.actions_of_view.compare_asked.connect(compare)
+    desk.compare.winner_picked.connect(pick)
     panel.open_requested.connect(desk.player.open)
+    panel.export_requested.connect(desk.exports.ask)
     panel.use_settings_requested.connect(use_settings)
     desk.closing.connect(panel.close_threads)
     desk.closing.connect(state.close)
@@ -121,7 +141,38 @@ def _make_references(desk: Desk) -> QWidget:
 def _make_models(desk: Desk) -> QWidget:
     from ltx_studio.ui.models_panel import ModelsPanel  # noqa: PLC0415
 
-    return ModelsPanel(desk.session, desk.preferences, desk.appearance, desk.closing)
+    panel = ModelsPanel(desk.session, desk.preferences, desk.appearance, desk.closing)
+    panel.models_changed.connect(desk.forecast.models_changed)
+    return panel
+
+
+def _make_export(desk: Desk) -> QWidget:
+    from ltx_studio.ui.export_panel import ExportPanel  # noqa: PLC0415
+
+    state, player = desk.exports, desk.player
+    panel = ExportPanel(state, desk.appearance)
+
+    def take_clip() -> None:
+        if player.clip is not None:
+            state.open_clip(player.clip.path)
+
+    def take_marks() -> None:
+        if player.clip is not None and player.clip.path == state.request.value.clip:
+            first, last = player.marked
+            state.set_range(first, last + 1)
+
+    panel.clip_wanted.connect(take_clip)
+    panel.marks_wanted.connect(take_marks)
+    return panel
+
+
+def _make_edit(desk: Desk) -> QWidget:
+    from ltx_studio.ui.edit_panel import EditPanel  # noqa: PLC0415
+
+    panel = EditPanel(desk.edits.state, desk.appearance)
+    desk.edits.connect_panel(panel)
+    desk.closing.connect(panel.close_threads)
+    return panel
 
 
 PANELS = (
@@ -139,6 +190,26 @@ PANELS = (
         is_open=False,
         tab_of="references",
         also_found_by="download fetch verify adopt offline pack",
+    ),
+    Panel(
+        "export",
+        "Export",
+        RIGHT,
+        _make_export,
+        360,
+        is_open=False,
+        tab_of="references",
+        also_found_by="render save file prores gif wav loudness trim share",
+    ),
+    Panel(
+        "edit",
+        "Edit",
+        RIGHT,
+        _make_edit,
+        360,
+        is_open=False,
+        tab_of="references",
+        also_found_by="retake extend foley lip dub again change takes",
     ),
     Panel("queue", "Queue", BELOW, _make_queue, 248, also_found_by="jobs batch waiting progress render"),
     Panel("monitor", "Monitor", BELOW, _make_monitor, 168, is_open=False, also_found_by="memory gpu vram temperature"),
@@ -263,3 +334,19 @@ class Docks:
         """The one that the keyboard is in."""
         focused = self._window.focusWidget()
         return next((dock for dock in self.by_name.values() if focused and dock.isAncestorOf(focused)), None)
+
+
+def compare_chosen(docks: Docks) -> str:
+    """Compare what is chosen in the library; where that cannot be compared, show the library and say what can."""
+    from ltx_studio.ui.library_panel import LibraryPanel  # noqa: PLC0415 - see above
+
+    library = docks.by_name["library"]
+    panel = library.content
+    assert isinstance(panel, LibraryPanel)
+    action = panel.actions_of_view.named("compare")
+    if action.isEnabled():
+        action.trigger()
+        return ""
+    library.show()
+    library.raise_()
+    return action.toolTip()

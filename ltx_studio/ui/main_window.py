@@ -3,6 +3,8 @@
 What is generated goes into the queue, the bridge is woken when something waits there, and what its engine says reaches
 the session and the queue. Panels are declared in `ltx_studio.ui.docks`, commands in `ltx_studio.ui.actions`; they meet
 here. Panels know the state, never each other.
+
+Past 500 lines, because every part of the window is connected in this place.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +25,7 @@ from ltx_studio.services.engine_bridge import EngineBridge
 from ltx_studio.services.monitor import MemoryMonitor, Reading
 from ltx_studio.services.player import Player
 from ltx_studio.settings import KEY_CHANGES, KEY_MAP, THEME, Page
+from ltx_studio.state.compare import CompareState
 from ltx_studio.state.forecast import Forecast
 from ltx_studio.state.observable import bind
 from ltx_studio.state.preferences import Preferences
@@ -31,16 +34,22 @@ from ltx_studio.state.session import NUM_SEEDS, Session
 from ltx_studio.ui.actions import assign_keys, build_menus
 from ltx_studio.ui.controls import set_role
 from ltx_studio.ui.dialogs import confirm_quit
-from ltx_studio.ui.docks import PANELS, Desk, Docks, commands_with
+from ltx_studio.ui.docks import PANELS, Desk, Docks, commands_with, compare_chosen
+from ltx_studio.ui.edit_wiring import Edits
+from ltx_studio.ui.export_wiring import Exports
 from ltx_studio.ui.job_bar import JobBar
 from ltx_studio.ui.keymaps import keys_in_use
 from ltx_studio.ui.motion import Motion
 from ltx_studio.ui.palette import CommandPalette
+from ltx_studio.ui.project_desk import ProjectDesk
 from ltx_studio.ui.prompt_panel import PromptPanel
+from ltx_studio.ui.queue_done import QueueDone
 from ltx_studio.ui.queue_panel import QueuePanel
 from ltx_studio.ui.settings_page import SettingsWindow
+from ltx_studio.ui.stage import Stage, stage_reactions
 from ltx_studio.ui.status_line import StatusLine
 from ltx_studio.ui.theme import DARK, LIGHT, Appearance
+from ltx_studio.ui.timeline_desk import TimelineDesk
 from ltx_studio.ui.viewer import Viewer
 from ltx_studio.ui.welcome_page import WelcomePage
 
@@ -52,8 +61,6 @@ _NUM_TAKES = 4
 _MODELS_PANEL = "models"
 _THEMES = {"system": None, "dark": DARK, "light": LIGHT}
 _THEME_COMMANDS = {"system": "follow_system", "dark": "dark", "light": "light"}
-# Moves of the playhead that the player's own buttons do not enable.
-_MOVES = ("back_five_frames", "forward_five_frames", "back_one_second", "forward_one_second")
 # A scene of the starter model's world that larger models understand as well.
 EXAMPLE_PROMPT = (
     "A red ball bounces on the floor in front of a blue wall, with a soft knock each time it lands. "
@@ -94,14 +101,28 @@ class MainWindow(QMainWindow):
         self._monitor = MemoryMonitor(self)
         self._motion = Motion(preferences, self)
         self._commands = commands_with(PANELS)
-        desk = Desk(session, queue, self.forecast, self.player, self._monitor, preferences, appearance, self.closing)
+        self.compare = CompareState(self)
+        self.exports = Exports(queue, preferences, self)
+        self.timeline = TimelineDesk(self.player, appearance, self)
+        self.edits = Edits(session, queue, self.timeline, self.player, self.compare, self)
+        desk = Desk(
+            *(session, queue, self.forecast, self.player, self._monitor, preferences, appearance, self.closing),
+            compare=self.compare,
+            exports=self.exports.state,
+            timeline=self.timeline.state,
+            edits=self.edits,
+        )
+        self.projects = ProjectDesk(self.timeline.state, preferences, self)
         self._docks = Docks(PANELS, desk, self)
         self.actions_by_name = build_menus(self, self._commands, self._reactions())
         self.prompt_panel = self._prompt_panel()
         self.queue_panel = self._queue_panel()
         self.viewer = Viewer(session, self.player, self.actions_by_name, appearance)
+        self.stage = Stage(self.viewer, self.player, self.compare, self.actions_by_name, appearance)
         self.job_bar = JobBar(session, appearance)
         self.status_line = StatusLine(appearance, is_sealed=is_sealed)
+        self.when_done = QueueDone(queue, lambda: self.exports.is_running, self)
+        self.status_line.insertPermanentWidget(0, self.when_done.warning)
         self.palette_box = CommandPalette(self._commands, self.actions_by_name, preferences, appearance, self)
         self._settings_window: SettingsWindow | None = None  # made when it is first wanted
         self._welcome: WelcomePage | None = None
@@ -135,7 +156,7 @@ class MainWindow(QMainWindow):
         layout = QVBoxLayout(studio)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self.viewer, 1)
+        layout.addWidget(self.timeline.below(self.stage, self.actions_by_name, self), 1)
         layout.addWidget(line)
         layout.addWidget(self.job_bar)
         self._pages = QStackedWidget(self)
@@ -145,19 +166,26 @@ class MainWindow(QMainWindow):
         colours = QActionGroup(self)
         for name in _THEME_COMMANDS.values():
             colours.addAction(self.actions_by_name[name])
-        for name in _MOVES:
-            self.actions_by_name[name].setEnabled(False)
 
     def _connect(self) -> None:
         self.closing.connect(self._monitor.stop)
         self.closing.connect(self.player.close)
+        self.closing.connect(self.stage.close_threads)
+        if self.timeline.panel is not None:
+            self.stage.comparing_changed.connect(self.timeline.panel.setHidden)
+        self.closing.connect(self.timeline.close_threads)
+        self.timeline.said.connect(self._say)
+        self.projects.said.connect(self._say)
+        self.projects.follow(self.actions_by_name)
+        self.closing.connect(self.projects.close)
+        self.closing.connect(self.exports.close)
+        self.closing.connect(self.edits.close)
         self._connect_queue()
         self._monitor.read.connect(self._memory_read)
         self.prompt_panel.generate_asked.connect(self.generate)
         self.prompt_panel.batch_asked.connect(self.generate_wordings)
         self.job_bar.stop_asked.connect(self.stop)
         self.viewer.example_asked.connect(self._write_example)
-        self.player.clip_opened.connect(self._clip_opened)
         self.status_line.monitor_asked.connect(self._docks.by_name["monitor"].toggle)
         self.status_line.seal_asked.connect(self._open_privacy)
         self._save_soon.timeout.connect(self._save_layout)
@@ -180,7 +208,13 @@ class MainWindow(QMainWindow):
         self._queue.put_back_asked.connect(self._bridge.put_back)
         self._queue.added.connect(self._session.asked_for)
         self._queue.noticed.connect(self._say)
-        self._queue.emptied.connect(self._queue_emptied)
+        self.when_done.said.connect(self._say)
+        self.closing.connect(self.when_done.close)
+        self.edits.said.connect(self._say)
+        self.edits.show_in(self._docks.by_name["edit"], self._leave_welcome)
+        self.exports.said.connect(self._say)
+        self.exports.show_in(self._docks.by_name["export"], self._leave_welcome)
+        self.queue_panel.reveal_asked.connect(self.exports.reveal_file)
         self.queue_panel.show_asked.connect(self._show_clip)
         self.queue_panel.edit_asked.connect(self._queue.take_out)
         self.queue_panel.duplicate_asked.connect(self._duplicate)
@@ -190,26 +224,20 @@ class MainWindow(QMainWindow):
 
     def _reactions(self) -> dict[str, Callable[[], None]]:
         """What each command of `ltx_studio.ui.actions` does."""
-        player = self.player
         panels = {f"show_{name}": dock.toggle for name, dock in self._docks.by_name.items()}
         return {
             "generate": self.generate,
             "generate_takes": self.generate_takes,
             "pause_queue": self._pause_queue,
             "stop": self.stop,
+            **self.projects.reactions(),
+            "export": lambda: self.exports.ask_for_clip(self.player),
             "reveal": self._reveal,
             "settings": lambda: self._open_settings(Page.APPEARANCE),
             "quit": self._quit,
-            "play": player.toggle,
-            "previous_frame": lambda: player.step(-1),
-            "next_frame": lambda: player.step(1),
-            "back_five_frames": lambda: player.step(-5),
-            "forward_five_frames": lambda: player.step(5),
-            "back_one_second": lambda: player.step(-self._frames_per_second()),
-            "forward_one_second": lambda: player.step(self._frames_per_second()),
-            "first_frame": lambda: player.seek(0),
-            "last_frame": lambda: player.seek(player.last_frame),
-            "mute": self._mute,
+            **self.timeline.reactions(stage_reactions(lambda: self.stage), lambda: self.stage.player),
+            "compare": lambda: self._say(compare_chosen(self._docks)),
+            **self.edits.reactions(),
             "palette": self._toggle_palette,
             "write_prompt": self._go_to_prompt,
             **panels,
@@ -323,20 +351,11 @@ class MainWindow(QMainWindow):
     def _quit(self) -> None:
         self.close()
 
-    def _mute(self) -> None:
-        is_muted = not self.player.is_muted
-        self.player.set_muted(is_muted)
-        self.actions_by_name["mute"].setChecked(is_muted)
-        self.viewer.show_muted(is_muted)
-
     def _go_to_prompt(self) -> None:
         self._leave_welcome()
         self._docks.by_name["prompt"].show()
         self._docks.by_name["prompt"].raise_()
         self.prompt_panel.prompt.setFocus(Qt.FocusReason.ShortcutFocusReason)
-
-    def _frames_per_second(self) -> int:
-        return 0 if self.player.clip is None else max(round(float(self.player.clip.facts.frame_rate)), 1)
 
     def _toggle_palette(self) -> None:
         self.palette_box.toggle()
@@ -379,6 +398,8 @@ class MainWindow(QMainWindow):
             )
             self._welcome.start_asked.connect(self._go_to_prompt)
             self._welcome.models_asked.connect(self._go_to_models)
+            self._welcome.said.connect(self._say)
+            self.closing.connect(self._welcome.end)
             self._pages.addWidget(self._welcome)
         self._layout_below_welcome = self.saveState(_LAYOUT_VERSION)
         for dock in self._docks.by_name.values():
@@ -422,18 +443,6 @@ class MainWindow(QMainWindow):
     def _show_queue(self, snapshot: Snapshot) -> None:
         self.actions_by_name["pause_queue"].setChecked(snapshot.is_paused)
 
-    @Slot()
-    def _queue_emptied(self) -> None:
-        if self._queue.snapshot.value.when_done == "notify":
-            self._say(self.tr("The queue is done."))
-            QApplication.beep()
-            QApplication.alert(self)
-
-    @Slot()
-    def _clip_opened(self) -> None:
-        for name in _MOVES:
-            self.actions_by_name[name].setEnabled(True)
-
     def _assign_keys(self, _value: object) -> None:
         keys = keys_in_use(self._preferences.get(KEY_MAP), self._preferences.get(KEY_CHANGES))
         assign_keys(self.actions_by_name, keys)
@@ -448,7 +457,7 @@ class MainWindow(QMainWindow):
         self.setAnimated(not is_reduced)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
-        if self._session.is_running.value and not self._may_quit(self):
+        if (self._session.is_running.value or self.exports.is_running) and not self._may_quit(self):
             event.ignore()
             return
         self._save_soon.stop()
@@ -470,6 +479,9 @@ class MainWindow(QMainWindow):
         if isinstance(geometry, QByteArray) and isinstance(state, QByteArray):  # whoever edits the file may break it
             self.restoreGeometry(geometry)
             self.restoreState(state, _LAYOUT_VERSION)
+        middle = settings.value("middle")
+        if self.timeline.split is not None and isinstance(middle, QByteArray):
+            self.timeline.split.restoreState(middle)
 
     @Slot()
     def _layout_changed(self) -> None:
@@ -482,6 +494,8 @@ class MainWindow(QMainWindow):
         settings = self._settings()
         settings.setValue("geometry", self.saveGeometry())
         settings.setValue("state", self._layout_below_welcome or self.saveState(_LAYOUT_VERSION))
+        if self.timeline.split is not None:
+            settings.setValue("middle", self.timeline.split.saveState())
         settings.sync()
 
     def _reset_layout(self) -> None:
@@ -489,3 +503,4 @@ class MainWindow(QMainWindow):
         screen = self.screen().availableGeometry()
         self.resize(min(FIRST_SIZE[0], screen.width()), min(FIRST_SIZE[1], screen.height()))
         self._docks.arrange()
+        self.timeline.reset_heights()

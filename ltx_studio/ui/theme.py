@@ -353,6 +353,10 @@ QSlider::handle:horizontal:disabled {{ background: $text_disabled; }}
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
 QScrollBar::handle:vertical {{ background: $line; min-height: 24px; border-radius: 3px; margin: 2px; }}
 QScrollBar::handle:vertical:disabled {{ background: transparent; }}
+QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 0; }}
+QScrollBar::handle:horizontal {{ background: $line; min-width: 24px; border-radius: 3px; margin: 2px; }}
+QScrollBar::handle:horizontal:disabled {{ background: transparent; }}
 QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+QSplitter::handle {{ background: $divider; }}
 QScrollArea {{ border: none; background: $surface; }}
 """
