@@ -1,4 +1,4 @@
-"""`ltx-studio` and `python -m ltx_studio`: a verb runs on the command line, no verb opens the studio.
+"""`ltx-studio` and `python -m ltx_studio`: a verb runs on the command line, no verb or a project opens the studio.
 
 `--fake-engine` opens it with an engine that needs no model and plays stories (`ltx_studio.services.fake_engine`).
 """
@@ -6,6 +6,8 @@
 import os
 import sys
 from typing import Final
+
+from ltx_studio.domain.project_place import project_at
 
 FAKE_ENGINE: Final = "--fake-engine"
 
@@ -18,6 +20,11 @@ def main() -> int:
         from ltx_studio.app import main as open_studio  # noqa: PLC0415 - the command line does not need the studio
 
         return open_studio(has_fake_engine=sys.argv[1:] == [FAKE_ENGINE])
+    project = project_at(sys.argv[1]) if len(sys.argv) == 2 else None
+    if project is not None:
+        from ltx_studio.app import main as open_studio  # noqa: PLC0415
+
+        return open_studio(project=project)
     from ltx_studio.cli import run_command_line  # noqa: PLC0415 - nor the studio the command line
 
     return run_command_line(sys.argv[1:])

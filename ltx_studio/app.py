@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import threading
+from importlib.resources import files
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
@@ -14,9 +15,10 @@ from engine.folders import data_folder
 from engine.network import guard_network
 
 if TYPE_CHECKING:
-    from PySide6.QtWidgets import QMessageBox
+    from PySide6.QtWidgets import QApplication, QMessageBox
 
     from engine.jobs.runner import Engine
+    from ltx_studio.ui.main_window import MainWindow
 
 logger = logging.getLogger("studio")
 
@@ -29,13 +31,13 @@ _INSTALL_HINT = (
 )
 
 
-def main(*, has_fake_engine: bool = False) -> int:
-    """Open the window; returns the process's exit code."""
+def main(*, has_fake_engine: bool = False, project: Path | None = None) -> int:
+    """Open the window, with the last project unless another is named; returns the process's exit code."""
     problem = _window_problem()
     if problem is not None:
         sys.stderr.write(f"ltx-studio: {problem}\n")
         return EXIT_FAILED
-    return _run(has_fake_engine=has_fake_engine)
+    return _run(has_fake_engine=has_fake_engine, project=project)
 
 
 def _window_problem() -> str | None:
@@ -70,18 +72,22 @@ def _missing(error: str) -> str:
     )
 
 
-def _run(*, has_fake_engine: bool) -> int:
+def _run(*, has_fake_engine: bool, project: Path | None) -> int:
     # Qt is known to load from here on; importing it at the top would lose the sentence above.
     from PySide6.QtCore import QCoreApplication  # noqa: PLC0415
+    from PySide6.QtGui import QIcon  # noqa: PLC0415
     from PySide6.QtWidgets import QApplication  # noqa: PLC0415
 
     from ltx_studio.domain.estimate import first_request  # noqa: PLC0415
     from ltx_studio.services.engine_bridge import EngineBridge, WarmEngine  # noqa: PLC0415
-    from ltx_studio.settings import HAS_SEEN_WELCOME, SEALED, SHOW_WELCOME  # noqa: PLC0415
+    from ltx_studio.services.installer import find_installer, has_engine, restart  # noqa: PLC0415
+    from ltx_studio.services.translation import speak  # noqa: PLC0415
+    from ltx_studio.settings import HAS_SEEN_WELCOME, LANGUAGE, SEALED, SHOW_WELCOME  # noqa: PLC0415
     from ltx_studio.state.preferences import Preferences  # noqa: PLC0415
     from ltx_studio.state.queue import QueueState  # noqa: PLC0415
     from ltx_studio.state.session import Session  # noqa: PLC0415
     from ltx_studio.ui.main_window import MainWindow  # noqa: PLC0415
+    from ltx_studio.ui.setup_wiring import RESTART_PROPERTY  # noqa: PLC0415
     from ltx_studio.ui.theme import Appearance  # noqa: PLC0415
 
     log = _start_log()
@@ -90,8 +96,11 @@ def _run(*, has_fake_engine: bool) -> int:
     QCoreApplication.setApplicationName("ltx-studio")
     app = QApplication(sys.argv[:1])
     app.setApplicationDisplayName("LTX Studio")
+    app.setDesktopFileName("ltx-studio")  # Wayland takes the icon from the desktop entry of this name
+    app.setWindowIcon(QIcon(str(files("resources") / "icons" / "ltx-studio.svg")))
     _Errors(log).install()
-    bridge = EngineBridge(_fake_engine() if has_fake_engine else WarmEngine(), app)
+    speak(app, preferences.get(LANGUAGE))
+    bridge = EngineBridge(_fake_engine() if has_fake_engine else WarmEngine() if has_engine() else None, app)
     session = Session(first_request(), app)
     queue = QueueState(app)
     window = MainWindow(session, queue, bridge, Appearance(app, app), preferences, is_sealed=network.is_sealed)
@@ -102,13 +111,17 @@ def _run(*, has_fake_engine: bool) -> int:
         window.status_line.show_sealed(network.is_sealed)
 
     preferences.watch(SEALED, seal, app)
-    if preferences.get(SHOW_WELCOME) or not preferences.get(HAS_SEEN_WELCOME):
+    if preferences.get(SHOW_WELCOME) or not preferences.get(HAS_SEEN_WELCOME) or not has_engine():
         window.show_welcome()
     window.show()
     queue.open()
+    _open_projects(app, window, project)
     code = app.exec()
     queue.close()
-    if not bridge.close(wait_ms=CLOSE_WAIT_MS):
+    has_stopped = bridge.close(wait_ms=CLOSE_WAIT_MS)
+    if app.property(RESTART_PROPERTY) and (place := find_installer()) is not None:
+        restart(place)
+    if not has_stopped:
         # The engine is inside one long call. Nothing that is on disk depends on it, and nobody waits for it.
         logger.warning("the engine did not stop in time; leaving without it")
         logging.shutdown()
@@ -120,6 +133,16 @@ def _fake_engine() -> "Engine":
     from ltx_studio.services.fake_engine import FakeEngine  # noqa: PLC0415 - it loads what writes clips
 
     return FakeEngine()
+
+
+def _open_projects(app: "QApplication", window: "MainWindow", project: Path | None) -> None:
+    from ltx_studio.services.file_opening import FileOpening  # noqa: PLC0415 - Qt
+
+    FileOpening(app).project_asked_for.connect(window.projects.state.open)
+    if project is None:
+        window.projects.start()
+    else:
+        window.projects.state.open(project, otherwise_new=True)
 
 
 def _start_log() -> Path:

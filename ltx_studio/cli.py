@@ -1,4 +1,4 @@
-"""The command line: `generate`, `plan`, `queue`, `models`, `doctor`.
+"""The command line: `generate`, the verbs that edit a clip, `plan`, `queue`, `export`, `models`, `doctor`.
 
 Results go to stdout (with `--json`, one JSON object), everything else to stderr. Every failure is one sentence that
 says what to do, and an exit code that scripts can rely on. Importing this module imports neither torch nor Qt.
@@ -31,8 +31,15 @@ from engine.network import NetworkRecord, guard_network
 from engine.request import GenerationRequest, ImageReference, LoraReference, Preset, VideoReference
 from engine.types import FrameRate, Size
 from ltx_studio import __version__
+from ltx_studio.canny_command import add_canny_arguments
+from ltx_studio.edit_command import EditTools, add_edit_verbs
+from ltx_studio.enhance_command import add_enhance_arguments
+from ltx_studio.export_command import add_export_arguments
 from ltx_studio.models_command import add_models_verbs
+from ltx_studio.pack_command import add_pack_arguments
+from ltx_studio.project_command import add_project_verbs
 from ltx_studio.queue_command import SharedOptions, add_queue_verbs
+from ltx_studio.settings import SEALED, SettingsFile
 
 if TYPE_CHECKING:
     from engine.events import Event, Result
@@ -41,7 +48,16 @@ logger = logging.getLogger("studio.cli")
 _Value = TypeVar("_Value")
 
 EXIT_OK, EXIT_FAILED, EXIT_REQUEST, EXIT_MODEL, EXIT_MEMORY, EXIT_CANCELLED = 0, 1, 2, 3, 4, 130
+
+
+class EngineMissing(EngineError):
+    """torch is not beside the studio: the second stage of its installation has not been done."""
+
+    code = "no-engine"
+
+
 _EXIT_CODES: tuple[tuple[type[EngineError], int], ...] = (
+    (EngineMissing, EXIT_MODEL),
     (CheckpointError, EXIT_MODEL),
     (DownloadError, EXIT_MODEL),
     (OutOfMemory, EXIT_MEMORY),
@@ -56,11 +72,17 @@ def run_command_line(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         options = _parser().parse_args(arguments)
-        network = guard_network(sealed=options.sealed, data_folder=data_folder())
+        is_sealed = options.sealed or SettingsFile().get(SEALED)
+        network = guard_network(sealed=is_sealed, data_folder=data_folder())
         with _termination_as_interrupt():
             return options.command(options, network)
     except EngineError as error:
         return _report(error, wants_json=wants_json)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        remedy = "Start LTX Studio and install the engine on its first page, or run installers/bootstrap.py."
+        return _report(EngineMissing("The engine is not installed yet.", remedy=remedy), wants_json=wants_json)
     except KeyboardInterrupt:
         return _report(Cancelled(), wants_json=wants_json)
     except BrokenPipeError:
@@ -94,11 +116,15 @@ def _termination_as_interrupt() -> Generator[None]:
 
 
 def _generate(options: argparse.Namespace, _network: NetworkRecord) -> int:
+    return _make(options, _request(options))
+
+
+def _make(options: argparse.Namespace, request: GenerationRequest) -> int:
+    """Run a request to its end and say what came out."""
     from engine.events import Finished, Notice, Started  # noqa: PLC0415 - numpy, not needed for --help
     from engine.media.write import check_writable  # noqa: PLC0415
     from ltx_studio.starter import with_model  # noqa: PLC0415
 
-    request = _request(options)
     check_writable(options.output)
     request, notice = with_model(request)
     show, display = _display(options)
@@ -161,7 +187,10 @@ def _plan(options: argparse.Namespace, _network: NetworkRecord) -> int:
     request, notice = with_model(_request(options))
     if notice is not None:
         print(f"note: {notice.message}", file=sys.stderr)
-    values = plan(request, machine).to_dict()
+    return _say_plan(plan(request, machine).to_dict(), options)
+
+
+def _say_plan(values: dict[str, Any], options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(values))
         return EXIT_OK
@@ -226,6 +255,8 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="on stderr")
     generate.set_defaults(command=_generate)
 
+    add_edit_verbs(verbs.add_parser, EditTools(_add_making_arguments, _making_fields, _make, _say_plan))
+
     plan = verbs.add_parser("plan", help="what would happen; nothing is loaded")
     _add_request_arguments(plan)
     plan.add_argument("--vram", type=_number, metavar="GIB", help="as if the GPU had this much memory")
@@ -236,8 +267,23 @@ def _parser() -> argparse.ArgumentParser:
     queue = verbs.add_parser("queue", help="clips that wait their turn, and making them")
     add_queue_verbs(queue, SharedOptions(_add_common_arguments, _add_request_arguments, _request, _display))
 
+    export = verbs.add_parser("export", help="a clip as a file for somebody else")
+    add_export_arguments(export, SharedOptions(_add_common_arguments, _add_request_arguments, _request, _display))
+
+    canny = verbs.add_parser("canny", help="the edges of a clip, as the reference of a union-control LoRA")
+    add_canny_arguments(canny, _add_common_arguments)
+
+    enhance = verbs.add_parser("enhance", help="a fuller prompt from a short one, written by Gemma")
+    add_enhance_arguments(enhance, _add_common_arguments)
+
     models = verbs.add_parser("models", help="fetch, check, adopt, carry offline and remove models")
     add_models_verbs(models, _add_common_arguments)
+
+    project = verbs.add_parser("project", help="what is in a project, and its sequence as a file")
+    add_project_verbs(project, SharedOptions(_add_common_arguments, _add_request_arguments, _request, _display))
+
+    pack = verbs.add_parser("pack", help="put all that a machine without a network needs on a disk")
+    add_pack_arguments(pack, _add_common_arguments)
 
     doctor = verbs.add_parser("doctor", help="this machine, its models, and what works")
     _add_common_arguments(doctor)
@@ -252,13 +298,22 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_request_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", metavar="PROMPT", help="what to see and hear")
-    parser.add_argument("--model", metavar="NAME|PATH", help="default: the best one installed")
-    parser.add_argument("--preset", choices=[item.value for item in Preset], default=Preset.FAST.value)
-    parser.add_argument("--size", type=_checked(Size.parse, "a size such as 1280x704"), metavar="WxH")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--seconds", type=_number, metavar="S")
     length.add_argument("--frames", type=_integer, metavar="N")
     parser.add_argument("--fps", type=_checked(FrameRate.parse, "a frame rate such as 24 or 30000/1001"), metavar="F")
+    parser.add_argument("--audio", type=Path, metavar="PATH", help="a sound file the picture follows")
+    parser.add_argument("--audio-fit", choices=("pad", "loop"), default="pad", help="what follows a shorter sound")
+    weighted = _checked(_parse_weighted, "PATH[:STRENGTH]")
+    parser.add_argument("--reference-video", type=weighted, action="append", default=[], metavar="PATH[:STRENGTH]")
+    _add_making_arguments(parser)
+
+
+def _add_making_arguments(parser: argparse.ArgumentParser) -> None:
+    """What new clips and edits have in common."""
+    parser.add_argument("--model", metavar="NAME|PATH", help="default: the best one installed")
+    parser.add_argument("--preset", choices=[item.value for item in Preset], default=Preset.FAST.value)
+    parser.add_argument("--size", type=_checked(Size.parse, "a size such as 1280x704"), metavar="WxH")
     parser.add_argument("--seed", type=_integer, metavar="N")
     parser.add_argument("--negative", metavar="TEXT", help="what to stay away from (standard and high)")
     parser.add_argument("--steps", type=_integer, metavar="N")
@@ -268,10 +323,11 @@ def _add_request_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--silent", action="store_true", help="no sound")
     image = _checked(_parse_image, "PATH[@FRAME][:STRENGTH]")
     parser.add_argument("--image", type=image, action="append", default=[], metavar="PATH[@FRAME][:STRENGTH]")
-    parser.add_argument("--audio", type=Path, metavar="PATH", help="a sound file the picture follows")
-    weighted = _checked(_parse_weighted, "PATH[:STRENGTH]")
-    parser.add_argument("--reference-video", type=weighted, action="append", default=[], metavar="PATH[:STRENGTH]")
-    parser.add_argument("--lora", type=weighted, action="append", default=[], metavar="PATH[:STRENGTH]")
+    lora = _checked(_parse_lora, "PATH[:STRENGTH[:REFINE]]")
+    lora_help = "as often as needed; REFINE: another strength for the second stage"
+    parser.add_argument(
+        "--lora", type=lora, action="append", default=[], metavar="PATH[:STRENGTH[:REFINE]]", help=lora_help
+    )
     parser.add_argument(
         "--memory", choices=("auto", "resident", "stream", "disk"), default="auto", help="where the model's blocks live"
     )
@@ -286,28 +342,36 @@ def _add_request_arguments(parser: argparse.ArgumentParser) -> None:
 def _request(options: argparse.Namespace) -> GenerationRequest:
     return GenerationRequest(
         prompt=options.prompt,
-        negative_prompt=options.negative,
-        model=options.model,
-        preset=Preset(options.preset),
-        size=options.size,
         frames=options.frames,
         seconds=options.seconds,
         frame_rate=options.fps,
-        seed=options.seed,
-        steps=options.steps,
-        video_guidance=options.video_guidance,
-        audio_guidance=options.audio_guidance,
-        modality_guidance=options.modality_guidance,
-        silent=options.silent,
-        images=tuple(options.image),
         audio=options.audio,
+        audio_fit=options.audio_fit,
         reference_videos=tuple(VideoReference(path, strength) for path, strength in options.reference_video),
-        loras=tuple(LoraReference(path, strength) for path, strength in options.lora),
-        precision=options.precision,
-        memory=options.memory,
-        device=options.device,
-        noise=options.noise,
+        **_making_fields(options),
     )
+
+
+def _making_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a request that `_add_making_arguments` asks for."""
+    return {
+        "negative_prompt": options.negative,
+        "model": options.model,
+        "preset": Preset(options.preset),
+        "size": options.size,
+        "seed": options.seed,
+        "steps": options.steps,
+        "video_guidance": options.video_guidance,
+        "audio_guidance": options.audio_guidance,
+        "modality_guidance": options.modality_guidance,
+        "silent": options.silent,
+        "images": tuple(options.image),
+        "loras": tuple(options.lora),
+        "precision": options.precision,
+        "memory": options.memory,
+        "device": options.device,
+        "noise": options.noise,
+    }
 
 
 def _checked(parse: Callable[[str], _Value], wanted: str) -> Callable[[str], _Value]:
@@ -339,6 +403,17 @@ def _parse_image(text: str) -> ImageReference:
     if match is None or Path(text).exists():
         return ImageReference(Path(text))
     return ImageReference(Path(match["path"]), int(match["frame"] or 0), float(match["strength"] or 1.0))
+
+
+def _parse_lora(text: str) -> LoraReference:
+    """One strength for every stage, or one for the first and one for those that refine."""
+    path, last = _parse_weighted(text)
+    if str(path) == text:
+        return LoraReference(path)
+    before, first = _parse_weighted(str(path))
+    if before == path:
+        return LoraReference(path, last)
+    return LoraReference(before, first, last)
 
 
 def _parse_weighted(text: str) -> tuple[Path, float]:

@@ -130,6 +130,12 @@ def _parse_text_by_text(value: Any) -> Mapping[str, str]:
     return dict(value)
 
 
+def _parse_table(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is no table")
+    return dict(value)
+
+
 # --- the settings -----------------------------------------------------------------------------------------------------
 
 THEME = _one_of(
@@ -141,6 +147,11 @@ MOTION = _one_of(
     "motion",
     (Option("system", "As the system"), Option("full", "Animated"), Option("reduced", "Reduced")),
     Words(Page.APPEARANCE, "Motion", "Reduced: panels and menus appear at once.", "animation accessibility"),
+)
+LANGUAGE = _one_of(
+    "language",
+    (Option("system", "As the system"), Option("en", "English"), Option("es", "Español"), Option("zh", "简体中文")),
+    Words(Page.APPEARANCE, "Language", "Takes effect at the next start.", "translation english spanish chinese"),
 )
 SHOW_WELCOME = _switch(
     "show_welcome",
@@ -162,6 +173,16 @@ SEALED = _switch(
         "network offline internet security",
     ),
 )
+LOOK_FOR_UPDATES = _switch(
+    "look_for_updates",
+    False,
+    Words(
+        Page.PRIVACY,
+        "Look for new versions",
+        "Asks once at each start whether there is a new version. Nothing is fetched by itself, and never when sealed.",
+        "update release",
+    ),
+)
 MONITOR_MINUTES = _amount(
     "monitor_minutes",
     2,
@@ -171,18 +192,24 @@ MONITOR_MINUTES = _amount(
 )
 HAS_SEEN_WELCOME = Setting[bool]("has_seen_welcome", False, None, _parse_switch)
 KEY_CHANGES = Setting[Mapping[str, str]]("key_changes", {}, None, _parse_text_by_text)  # keys by command
+LAST_EXPORT = Setting[Mapping[str, Any]]("last_export", {}, None, _parse_table)  # the export panel, as it was left
 RECENT_COMMANDS = Setting[tuple[str, ...]]("recent_commands", (), None, _parse_texts)  # names, latest first
+RECENT_PROJECTS = Setting[tuple[str, ...]]("recent_projects", (), None, _parse_texts)  # folders, latest first
 
 SETTINGS: tuple[Setting[Any], ...] = (
     THEME,
     MOTION,
+    LANGUAGE,
     SHOW_WELCOME,
     KEY_MAP,
     SEALED,
+    LOOK_FOR_UPDATES,
     MONITOR_MINUTES,
     HAS_SEEN_WELCOME,
     KEY_CHANGES,
+    LAST_EXPORT,
     RECENT_COMMANDS,
+    RECENT_PROJECTS,
 )
 
 

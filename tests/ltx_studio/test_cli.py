@@ -17,6 +17,7 @@ import pytest
 
 from engine.media.read import probe_clip
 from ltx_studio.cli import run_command_line
+from ltx_studio.settings import SEALED, SettingsFile
 from tests.fakes.models import header_of, rewrite_header
 
 SMALL = ["--preset", "draft", "--size", "128x64", "--frames", "9", "--silent", "--seed", "3", "--progress", "none"]
@@ -305,6 +306,14 @@ def test_doctor_reports_the_machine_the_models_and_the_network(capsys: pytest.Ca
     assert report["network"] == {"sealed": True, "attempts": 0}
     assert report["devices"][-1]["kind"] == "cpu"
     assert "ltx-2.3-dev" in [model["name"] for model in report["models"]]
+
+
+def test_sealed_mode_that_the_studio_was_set_to_holds_for_commands_too(capsys: pytest.CaptureFixture[str]) -> None:
+    SettingsFile().put(SEALED, True)
+
+    assert run_command_line(["doctor", "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["network"]["sealed"] is True
 
 
 def test_doctor_in_words_fits_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
