@@ -4,7 +4,7 @@ from collections import deque
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from ltx_studio.services.gauges import Gauge, GaugeKind
 from ltx_studio.services.monitor import INTERVAL_MS, MemoryMonitor, Reading
@@ -15,6 +15,8 @@ from ltx_studio.ui.controls import Label, set_role
 from ltx_studio.ui.theme import GAP, GRID, PADDING, WIDE_GAP, Appearance
 
 _CARD_WIDTH = 140  # pixels that a card's words need
+_LEAST_HEIGHT = 96  # pixels: one card
+_SCROLL_BAR_PIXELS = 10  # as the style sheet has it
 _PLOT_HEIGHT = 56
 _DISK_SCALE = 100e6  # bytes a second; the scale of a plot without a limit grows from here with what it shows
 
@@ -33,12 +35,24 @@ class MonitorPanel(QWidget):
         self._own.setAccessibleName(self.tr("Memory of LTX Studio"))
         self._grid = QGridLayout()
         self._grid.setSpacing(WIDE_GAP)
+        # Scrolled where there is no room: a panel of readings is no reason for a window to outgrow its screen.
+        scroll = QScrollArea(self)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._cards_area = QWidget(scroll)
+        cards = QVBoxLayout(self._cards_area)
+        cards.setContentsMargins(PADDING, 0, PADDING, PADDING)
+        cards.setSpacing(GAP)
+        cards.addLayout(self._grid)
+        cards.addWidget(self._own)
+        cards.addStretch(1)
+        scroll.setWidget(self._cards_area)
+        scroll.setMinimumSize(_CARD_WIDTH + 2 * PADDING + _SCROLL_BAR_PIXELS, _LEAST_HEIGHT)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(PADDING, 0, PADDING, PADDING)
-        layout.setSpacing(GAP)
-        layout.addLayout(self._grid)
-        layout.addWidget(self._own)
-        layout.addStretch(1)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
         monitor.read.connect(self.show_reading)
         preferences.watch(MONITOR_MINUTES, self._show_minutes, self)
 
@@ -46,7 +60,7 @@ class MonitorPanel(QWidget):
     def show_reading(self, reading: Reading) -> None:
         for gauge in reading.gauges:
             if gauge.key not in self._cards:
-                self._cards[gauge.key] = _Card(self._appearance, self._minutes, self)
+                self._cards[gauge.key] = _Card(self._appearance, self._minutes, self._cards_area)
                 self._place()
             self._cards[gauge.key].show_gauge(gauge)
         own = self.tr("LTX Studio itself holds {amount} of main memory.")

@@ -16,7 +16,7 @@ from engine.weights.text_encoder import TextEncoder
 from engine.weights.text_generation import TokenChoice, generate
 
 LIKELIEST = TokenChoice(temperature=0)
-PROMPT = (2, 9, 4, 11, 30, 7, 8, 21, 16, 5, 40, 12)
+PROMPT: tuple[int, ...] = (2, 9, 4, 11, 30, 7, 8, 21, 16, 5, 40, 12)
 NO_STOP: frozenset[int] = frozenset()
 
 
