@@ -4,6 +4,7 @@ A request says what is wanted, in the user's terms; `engine.pipelines.plan` turn
 take the model's or the preset's default. The JSON form carries a schema version, so old clips and projects still open.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.errors import RequestError
-from engine.types import FrameRate, Size
+from engine.types import FrameRange, FrameRate, Size
 
 SCHEMA_VERSION = 1
 
@@ -64,11 +65,35 @@ class ImageReference:
 
 
 @dataclass(frozen=True)
+class Trim:
+    """The part of a file that is used, in seconds of the file. Where a file ends before, so does the part."""
+
+    start_s: float = 0.0
+    end_s: float | None = None  # None: to the file's end
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether it is a stretch of time at all."""
+        end_s = math.inf if self.end_s is None else self.end_s
+        return math.isfinite(self.start_s) and 0 <= self.start_s < end_s
+
+    def frames(self, rate: FrameRate, num_frames: int) -> FrameRange:
+        """Of a clip with so many frames; both ends go to the nearest frame."""
+        start = min(round(rate.frames_in(self.start_s)), num_frames)
+        stop = num_frames if self.end_s is None else min(round(rate.frames_in(self.end_s)), num_frames)
+        return FrameRange(start, max(stop, start))
+
+
+WHOLE = Trim()
+
+
+@dataclass(frozen=True)
 class VideoReference:
     """A clip that an IC-LoRA reads beside the target."""
 
     path: Path
     strength: float = 1.0
+    trim: Trim = WHOLE
 
 
 @dataclass(frozen=True)
@@ -152,6 +177,7 @@ class GenerationRequest:
     images: tuple[ImageReference, ...] = ()
     audio: Path | None = None  # a sound file the picture follows; what is longer than the clip is cut
     audio_fit: AudioFit = "pad"
+    audio_trim: Trim = WHOLE  # the part of `audio` that is followed
     reference_videos: tuple[VideoReference, ...] = ()
     loras: tuple[LoraReference, ...] = ()
     edit: Edit | None = None  # None: a new clip
@@ -210,7 +236,10 @@ def _to_json(value: Any) -> Any:
             return str(value)
         case tuple():
             return [_to_json(item) for item in value]
-        case ImageReference() | VideoReference() | LoraReference():
+        case VideoReference(path, strength, trim):
+            rest = {} if trim == WHOLE else {"trim": _to_json(trim)}  # as versions without it read it
+            return {"path": str(path), "strength": strength, **rest}
+        case ImageReference() | LoraReference() | Trim():
             return {item.name: _to_json(getattr(value, item.name)) for item in fields(value)}
         case Retake() | Extend() | LipDub() | Foley():
             kind = next(name for name, edit in _EDITS.items() if isinstance(value, edit))
@@ -225,6 +254,15 @@ def _as_is(value: Any) -> Any:
 
 def _image(value: Mapping[str, Any]) -> ImageReference:
     return ImageReference(Path(value["path"]), int(value.get("frame", 0)), float(value.get("strength", 1.0)))
+
+
+def _trim(value: Mapping[str, Any]) -> Trim:
+    end_s = value.get("end_s")
+    return Trim(float(value.get("start_s", 0.0)), None if end_s is None else float(end_s))
+
+
+def _video(value: Mapping[str, Any]) -> VideoReference:
+    return VideoReference(Path(value["path"]), float(value.get("strength", 1.0)), _trim(value.get("trim", {})))
 
 
 def _lora(value: Mapping[str, Any]) -> LoraReference:
@@ -313,8 +351,7 @@ _FROM_JSON = {
     "frame_rate": FrameRate.parse,
     "audio": Path,
     "images": lambda items: tuple(_image(item) for item in items),
-    "reference_videos": lambda items: tuple(
-        VideoReference(Path(item["path"]), float(item.get("strength", 1.0))) for item in items
-    ),
+    "audio_trim": _trim,
+    "reference_videos": lambda items: tuple(_video(item) for item in items),
     "loras": lambda items: tuple(_lora(item) for item in items),
 }

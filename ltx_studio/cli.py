@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -28,7 +28,7 @@ from engine.errors import (
 )
 from engine.folders import data_folder
 from engine.network import NetworkRecord, guard_network
-from engine.request import GenerationRequest, ImageReference, LoraReference, Preset, VideoReference
+from engine.request import GenerationRequest, ImageReference, LoraReference, Preset, Trim, VideoReference
 from engine.types import FrameRate, Size
 from ltx_studio import __version__
 from ltx_studio.canny_command import add_canny_arguments
@@ -303,6 +303,8 @@ def _add_request_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--frames", type=_integer, metavar="N")
     parser.add_argument("--fps", type=_checked(FrameRate.parse, "a frame rate such as 24 or 30000/1001"), metavar="F")
     parser.add_argument("--audio", type=Path, metavar="PATH", help="a sound file the picture follows")
+    parser.add_argument("--audio-from", type=_number, default=0.0, metavar="S", help="follow it from this second on")
+    parser.add_argument("--audio-to", type=_number, metavar="S", help="and up to this one")
     parser.add_argument("--audio-fit", choices=("pad", "loop"), default="pad", help="what follows a shorter sound")
     weighted = _checked(_parse_weighted, "PATH[:STRENGTH]")
     parser.add_argument("--reference-video", type=weighted, action="append", default=[], metavar="PATH[:STRENGTH]")
@@ -326,7 +328,7 @@ def _add_making_arguments(parser: argparse.ArgumentParser) -> None:
     lora = _checked(_parse_lora, "PATH[:STRENGTH[:REFINE]]")
     lora_help = "as often as needed; REFINE: another strength for the second stage"
     parser.add_argument(
-        "--lora", type=lora, action="append", default=[], metavar="PATH[:STRENGTH[:REFINE]]", help=lora_help
+        "--lora", type=lora, action="append", default=[], metavar="PATH|NAME[:STRENGTH[:REFINE]]", help=lora_help
     )
     parser.add_argument(
         "--memory", choices=("auto", "resident", "stream", "disk"), default="auto", help="where the model's blocks live"
@@ -347,6 +349,7 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         frame_rate=options.fps,
         audio=options.audio,
         audio_fit=options.audio_fit,
+        audio_trim=Trim(options.audio_from, options.audio_to),
         reference_videos=tuple(VideoReference(path, strength) for path, strength in options.reference_video),
         **_making_fields(options),
     )
@@ -406,7 +409,17 @@ def _parse_image(text: str) -> ImageReference:
 
 
 def _parse_lora(text: str) -> LoraReference:
-    """One strength for every stage, or one for the first and one for those that refine."""
+    """A file, or a name of the catalogue, with a strength for every stage or one for the first and one for the rest."""
+    reference = _parse_lora_path(text)
+    if not reference.path.exists():
+        from engine.weights.catalog import loras  # noqa: PLC0415 - reads the catalogue
+
+        named = loras().get(str(reference.path))
+        return reference if named is None else replace(reference, path=named.path)
+    return reference
+
+
+def _parse_lora_path(text: str) -> LoraReference:
     path, last = _parse_weighted(text)
     if str(path) == text:
         return LoraReference(path)

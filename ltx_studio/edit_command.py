@@ -1,4 +1,4 @@
-"""The verbs that edit a clip: `retake`, `extend`, `foley`.
+"""The verbs that edit a clip: `retake`, `extend`, `lipdub`, `foley`.
 
 Each takes the clip, perhaps a prompt (else the clip's own is used, if it was made here), and the options of `generate`
 that make sense for a clip whose size, length and rate are given. `--plan` only says what would happen. Like the rest
@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.errors import RequestError
 from engine.network import NetworkRecord
-from engine.request import Edit, Extend, Foley, GenerationRequest, Retake
+from engine.request import Edit, Extend, Foley, GenerationRequest, LipDub, Retake
 
 _TIME = re.compile(r"(?:(?:(?P<hours>\d+):)?(?P<minutes>\d+):)?(?P<seconds>\d+(?:\.\d*)?|\.\d+)")
 
@@ -50,6 +50,21 @@ def add_edit_verbs(add_parser: Callable[..., argparse.ArgumentParser], tools: Ed
     extend.add_argument("--seconds", type=_number, required=True, metavar="S")
     extend.add_argument("--at", choices=("start", "end"), default="end")
     _set_edit(extend, tools, lambda options: Extend(options.clip, options.seconds, options.at))
+
+    lipdub = add_parser("lipdub", help="other words, or another voice, on the lips of who speaks")
+    words_help = 'who speaks and how, and the new words in "quotation marks"; optional with --audio'
+    _add_clip_arguments(lipdub, tools, prompt_help=words_help)
+    lipdub.add_argument("--audio", type=Path, metavar="PATH", help="a voice track to follow, from the range's start on")
+    lipdub.add_argument("--from", dest="start", type=_time, metavar="T", help="seconds, or [H:]M:S; default: the start")
+    lipdub.add_argument("--to", dest="end", type=_time, metavar="T", help="default: the clip's end")
+    lipdub.add_argument("--drop-background", action="store_true", help="do not keep what is heard behind the old voice")
+    _set_edit(
+        lipdub,
+        tools,
+        lambda options: LipDub(
+            options.clip, options.start, options.end, options.audio, keep_background=not options.drop_background
+        ),
+    )
 
     foley = add_parser("foley", help="new sound for a clip, picture untouched")
     _add_clip_arguments(foley, tools, prompt_help="what to hear; default: the clip's own prompt")

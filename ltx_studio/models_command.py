@@ -63,13 +63,13 @@ def add_models_verbs(models: argparse.ArgumentParser, add_common: Callable[[argp
 
 
 def _list(options: argparse.Namespace) -> int:
-    from engine.weights.catalog import downloadable  # noqa: PLC0415 - not needed for --help
+    from engine.weights.catalog import downloadable, loras  # noqa: PLC0415 - not needed for --help
 
-    rows = [_describe(name) for name in downloadable()]
+    rows, lora_rows = [_describe(name) for name in downloadable()], [_describe(name) for name in loras()]
     if options.json:
-        _say(json.dumps({"models": rows}))
+        _say(json.dumps({"models": rows, "loras": lora_rows}))
         return 0
-    for row in rows:
+    for row in (*rows, *lora_rows):
         size = f"{row['total_bytes'] / GB:.1f} GB" if row["total_bytes"] is not None else "size unknown"
         fit = {"green": ", fits", "amber": ", just fits", "red": ", does not fit"}.get(row["light"] or "", "")
         _say(f"{row['name']:22} {row['state']:10} {size:>12}{fit}  {row['title']}")
@@ -80,7 +80,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _describe(name: str) -> dict[str, Any]:
-    from engine.weights.catalog import is_text_encoder, places, title_of  # noqa: PLC0415
+    from engine.weights.catalog import catalogue, places, title_of  # noqa: PLC0415
     from engine.weights.installed import state_of  # noqa: PLC0415
 
     all_places = places(name)
@@ -88,7 +88,7 @@ def _describe(name: str) -> dict[str, Any]:
     own_folder = all_places[0].path.parent  # its text encoder, in another folder, has a row of its own
     sizes = [place.file.size_bytes for place in all_places if place.path.parent == own_folder]
     known_sizes = [size for size in sizes if size is not None]
-    light_by_preset = {} if is_text_encoder(name) else _lights(name)
+    light_by_preset = _lights(name) if name in catalogue() else {}
     return {
         "name": name,
         "title": title_of(name),

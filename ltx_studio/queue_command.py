@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine.jobs.store import JobStore
 
 MAX_SEEDS = 1000
+WHEN_DONE = ("nothing", "notify", "sleep")
 LEVELS = ("low", "normal", "high")
 _REFERENCE = re.compile(r"b?[1-9]\d{0,15}|all")
 _SEEDS = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
@@ -94,6 +95,10 @@ def add_queue_verbs(queue: argparse.ArgumentParser, shared: SharedOptions) -> No
     remove = add_verb("remove", _remove, "forget jobs that do not run; files they made stay")
     remove.add_argument("jobs", nargs="+", type=_reference, metavar="JOB")
     shared.add_common_arguments(remove)
+
+    when_done = add_verb("when-done", _set_when_done, "what the studio's window does when nothing is left to make")
+    when_done.add_argument("action", choices=WHEN_DONE)
+    shared.add_common_arguments(when_done)
 
     clear = add_verb("clear", _clear, "forget jobs that are done, failed or cancelled")
     clear.add_argument("--state", choices=("done", "failed", "cancelled"), action="append", default=[])
@@ -217,6 +222,16 @@ def _set_queue_paused(options: argparse.Namespace, *, paused: bool) -> int:
     if options.json:
         return _print_json({"paused": paused})
     _print("No further job is started; one that runs goes on." if paused else "Jobs are started again.")
+    return 0
+
+
+def _set_when_done(options: argparse.Namespace) -> int:
+    with _queue() as store:
+        store.set_when_done(options.action)
+    if options.json:
+        return _print_json({"when_done": options.action})
+    does = {"nothing": "does nothing", "notify": "notifies you", "sleep": "puts the computer to sleep"}
+    _print(f"When nothing is left to make, the studio's window {does[options.action]}.")
     return 0
 
 

@@ -130,6 +130,12 @@ def _parse_text_by_text(value: Any) -> Mapping[str, str]:
     return dict(value)
 
 
+def _parse_percent(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
+        raise ValueError(f"{value!r} is no share of a hundred")
+    return value
+
+
 def _parse_table(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{value!r} is no table")
@@ -193,6 +199,7 @@ MONITOR_MINUTES = _amount(
 HAS_SEEN_WELCOME = Setting[bool]("has_seen_welcome", False, None, _parse_switch)
 KEY_CHANGES = Setting[Mapping[str, str]]("key_changes", {}, None, _parse_text_by_text)  # keys by command
 LAST_EXPORT = Setting[Mapping[str, Any]]("last_export", {}, None, _parse_table)  # the export panel, as it was left
+VOLUME = Setting[int]("volume", 100, None, _parse_percent)  # of the player
 RECENT_COMMANDS = Setting[tuple[str, ...]]("recent_commands", (), None, _parse_texts)  # names, latest first
 RECENT_PROJECTS = Setting[tuple[str, ...]]("recent_projects", (), None, _parse_texts)  # folders, latest first
 
@@ -208,6 +215,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     HAS_SEEN_WELCOME,
     KEY_CHANGES,
     LAST_EXPORT,
+    VOLUME,
     RECENT_COMMANDS,
     RECENT_PROJECTS,
 )

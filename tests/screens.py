@@ -33,6 +33,7 @@ from ltx_studio.state.preferences import Preferences
 from ltx_studio.state.queue import QueueState
 from ltx_studio.state.session import Session
 from ltx_studio.ui.docks import Dock
+from ltx_studio.ui.library_view import LibraryView
 from ltx_studio.ui.main_window import MainWindow
 from ltx_studio.ui.theme import Appearance
 
@@ -185,34 +186,90 @@ def story(studio: Driver) -> None:
     studio.picture("05-library")
     for name in ("references", "models", "queue", "monitor", "prompt", "library"):
         studio.panel_picture(name)
+    compare(studio)
+    edit(studio)
+    export(studio)
     trouble(studio)
     dialogs(studio)
+
+
+def compare(studio: Driver) -> None:
+    """All takes of the library side by side, then as a wipe."""
+    library = studio.show_panel("library")
+    view = library.findChild(LibraryView)
+    assert view is not None
+    view.setFocus()
+    QTest.keyClick(view, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    studio.command("compare")
+    studio.settle(1.0)
+    studio.picture("06-compare")
+    QTest.keyClick(studio.window, Qt.Key.Key_Escape)
+    studio.window.compare.close()
+    studio.settle()
+
+
+def edit(studio: Driver) -> None:
+    """Its second half of a second made again: a new take in the same place."""
+    studio.show_panel("edit")
+    player = studio.window.player
+    player.seek(12)
+    studio.command("mark_in")
+    player.seek(23)
+    studio.command("mark_out")
+    studio.command("edit_retake")
+    studio.settle(1.0)
+    studio.picture("07-retake")
+    studio.wait(studio.window.actions_by_name["make_edit"].isEnabled, "the retake can be made")
+    studio.command("make_edit")
+    studio.wait(lambda: studio.queue.snapshot.value.num_to_make > 0, "the retake is in the queue")
+    studio.wait_until_made()
+    studio.settle(1.5)
+    studio.picture("08-taken-again")
+    studio.panel_picture("edit")
+
+
+def export(studio: Driver) -> None:
+    """The clip as a file, to its end."""
+    studio.command("export")
+    studio.settle(1.0)
+    studio.picture("09-export")
+    before = set(exported_files(studio))
+    studio.click("Export", studio.show_panel("export"))
+    studio.wait(lambda: bool(set(exported_files(studio)) - before), "the exported file is there")
+    studio.settle(1.5)
+    studio.picture("10-exported")
+
+
+def exported_files(studio: Driver) -> list[Path]:
+    """Of exports that are done."""
+    items = studio.queue.snapshot.value.items
+    return [Path(item.job.output) for item in items if item.export is not None and item.state == "done"]
 
 
 def trouble(studio: Driver) -> None:
     """A job that fails, and a full queue."""
     studio.generate("a blue ring spins [memory]")
     studio.wait_until_made()
-    studio.picture("06-failed")
+    studio.picture("11-failed")
     studio.command("pause_queue")
     for subject in ("green heart", "white square", "purple triangle"):
         studio.generate(f"a {subject} grows on a black background [slow]")
     studio.show_panel("queue")
-    studio.picture("07-queue")
+    studio.picture("12-queue")
 
 
 def dialogs(studio: Driver) -> None:
     """The palette, and each page of the settings."""
     studio.command("palette")
-    studio.picture("08-palette")
+    studio.picture("13-palette")
     studio.command("palette")
     studio.command("settings")
-    studio.picture("09-settings")
+    studio.picture("14-settings")
     for window in studio.app.topLevelWidgets():
         if window is not studio.window and window.isVisible():
             window.close()
     studio.command("keyboard")
-    studio.picture("10-keyboard")
+    studio.picture("15-keyboard")
 
 
 def main() -> None:

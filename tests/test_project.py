@@ -18,11 +18,11 @@ MAX_LINES = 500
 
 # The rooms of the tree, by folder. Folders below these are free, resources/ being data and tests/ a mirror.
 ROOMS = {
-    ".": {".ci", "docs", "engine", "ltx_studio", "resources", "installers", "tests"},
+    ".": {".ci", ".github", "docs", "engine", "ltx_studio", "resources", "installers", "tests"},
     "engine": {"media", "model", "weights", "sampling", "pipelines", "jobs", "training"},
-    "ltx_studio": {"domain", "state", "services", "ui"},
-    "resources": {"keymaps", "models", "presets", "starter", "themes", "translations"},
-    "installers": {"windows", "macos", "linux"},
+    "ltx_studio": {"domain", "installation", "state", "services", "ui"},
+    "resources": {"icons", "keymaps", "models", "presets", "starter", "themes", "translations"},
+    "installers": {"locks", "windows", "macos", "linux"},
     "tests": {"engine", "ltx_studio", "installers", "parity", "benchmarks", "fakes", "media"},
 }
 MADE_BY_TOOLS = {

@@ -54,6 +54,11 @@ class SoundClip:
             return self
         return SoundClip(np.repeat(self.samples, 2, axis=0), self.sample_rate)
 
+    def between(self, start_s: float, end_s: float | None) -> "SoundClip":
+        """The part of it from one moment to another, as far as it goes; None: to its end."""
+        stop = None if end_s is None else round(end_s * self.sample_rate)
+        return SoundClip(self.samples[:, round(start_s * self.sample_rate) : stop], self.sample_rate)
+
     def resampled(self, sample_rate: int) -> "SoundClip":
         """At another rate; the number of samples is rounded to the nearest, halves up. See `RESAMPLER_QUALITY`."""
         if sample_rate == self.sample_rate:

@@ -6,6 +6,7 @@ from the defaults. An own one wins over a shipped one of the same name.
 
 import json
 import logging
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 from engine.errors import RequestError
 from engine.folders import data_folder
 from engine.media.export_request import ExportSettings
+from engine.media.write import named_errors, published
 
 log = logging.getLogger("engine.media")
 
+_LONGEST_NAME = 80
 _LAST = 10_000  # where presets without a place go
 
 
@@ -58,6 +61,22 @@ def find_preset(name: str) -> ExportPreset:
             "preset", f"There is no export preset '{name}'.", remedy=f"Choose one of {', '.join(presets)}."
         )
     return presets[name]
+
+
+def save_preset(title: str, settings: ExportSettings) -> ExportPreset:
+    """An own preset on the disk; one of the same title is replaced. Raises RequestError, MediaError and StorageFull."""
+    title = " ".join(title.split())
+    slug = re.sub(r"[\W_]+", "-", title.casefold()).strip("-")[:_LONGEST_NAME]
+    if not slug:
+        raise RequestError("preset", "A preset needs a name.", remedy="Write one with letters or digits.")
+    name = f"own-{slug}"  # never that of a shipped one
+    path = own_presets_folder() / f"{name}.json"
+    values = {"title": title, "about": "", "group": "", "settings": settings.to_dict()}
+    with named_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with published(path) as part:
+        part.write_text(json.dumps(values, ensure_ascii=False, indent=1), encoding="utf-8")
+    return _parsed(name, values)
 
 
 def _parsed(name: str, values: dict[str, Any]) -> ExportPreset:

@@ -51,6 +51,7 @@ SOUND_DRIFT_S = 0.045
 
 # 16384 x 16384, whose pixels take 0.8 GB. Pillow's own limit is a third of that, and only warns.
 MAX_PICTURE_PIXELS = 2**28
+MAX_PICTURE_SIDE = 16_384  # of x264, which pictures go through before the model sees them
 Image.MAX_IMAGE_PIXELS = None
 
 _UNSPECIFIED_MATRIX = 2  # AVCOL_SPC_UNSPECIFIED
@@ -78,7 +79,7 @@ def read_image(path: Path | str) -> Pixels:
     path = _existing(path)
     try:
         with Image.open(path) as picture:
-            if picture.width * picture.height > MAX_PICTURE_PIXELS:
+            if picture.width * picture.height > MAX_PICTURE_PIXELS or max(picture.size) > MAX_PICTURE_SIDE:
                 raise MediaError(
                     path,
                     f"{picture.width}x{picture.height} pixels are more than can be worked with.",
@@ -413,6 +414,8 @@ def _existing(path: Path | str) -> Path:
     path = Path(path)
     if not path.is_file():
         raise MediaError(path, "there is no such file.", remedy="Choose another file.")
+    if path.stat().st_size == 0:
+        raise MediaError(path, "it is empty.", remedy="Copy it again, or choose another file.")
     return path
 
 

@@ -87,7 +87,7 @@ def _stage(
     )
     start, noisy = yield from _start(session, index, stage, video_state, audio_state)
     latents = yield from _sample(session, index, stage, denoiser, noisy, given.preview, start)
-    made_now = StageLatents(*stages.split_latents(session.plan, stage, latents, video_state))
+    made_now = StageLatents(*stages.split_latents(session.plan, stage, latents, video_state, audio_state))
     yield from session.saved(lambda: _keep_finished(session, stage, made_now))
     session.clock.add(stage.name, time.perf_counter() - began)
     return made_now

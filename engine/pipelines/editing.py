@@ -42,7 +42,9 @@ LEAST_STRENGTH = 0.05
 _SIZE_SLACK = 1.25
 
 
-def plan_edit(edit: Retake | Extend | Foley, request: GenerationRequest, model: ModelFacts, decisions: Decisions) -> EditPlan:
+def plan_edit(
+    edit: Retake | Extend | Foley, request: GenerationRequest, model: ModelFacts, decisions: Decisions
+) -> EditPlan:
     """Decide everything about an edit but a dub (`engine.pipelines.lipdub`). Raises RequestError and MediaError."""
     check_fields(request)
     source = opened(edit.clip)
@@ -197,7 +199,7 @@ def _plan_retake(
         decisions.add(
             "picture made again",
             f"{snapped_s.start_s:.3f} to {snapped_s.stop_s:.3f} s",
-            "whole latent groups of 8 frames around the window",
+            "whole groups of 8 frames around the window",
         )
         _warn_of_snapping(edit, snapped_s, decisions)
     if sound_s is not None:
@@ -324,7 +326,7 @@ def in_source(span: TimeSpan, source: SourceClip, start: int) -> TimeSpan:
 def _warn_of_snapping(edit: Retake, made: TimeSpan, decisions: Decisions) -> None:
     if made.start_s < edit.start_s - 1e-3 or made.stop_s > edit.end_s + 1e-3:
         decisions.warn(
-            f"The window of {edit.start_s:.2f} to {edit.end_s:.2f} s snaps outward to latent groups: the picture "
+            f"The window of {edit.start_s:.2f} to {edit.end_s:.2f} s snaps outward to whole groups of frames: the picture "
             f"changes from {made.start_s:.2f} to {made.stop_s:.2f} s."
         )
 

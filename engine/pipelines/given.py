@@ -11,6 +11,7 @@ from engine.events import Event, Notice
 from engine.media.audio import SoundClip
 from engine.model.video_vae import VideoDecoder
 from engine.pipelines import stages
+from engine.pipelines.following import driving_sound
 from engine.pipelines.preview import PreviewMap
 from engine.pipelines.recipe import StagePlan
 from engine.pipelines.session import Session
@@ -75,11 +76,12 @@ def _encode_text(session: Session) -> Generator[Event, None, tuple[TextContexts,
 
 
 def encode_driving_sound(session: Session) -> Generator[Event, None, DrivingSound | None]:
-    if session.request.audio is None:
+    request = session.request
+    if request.audio is None:
         return None
     began = time.perf_counter()
     yield session.progress("references", 0, 1)
-    sound = stages.driving_sound(session.request.audio, session.plan.duration_s, session.request.audio_fit)
+    sound = driving_sound(request.audio, session.plan.duration_s, request.audio_fit, request.audio_trim)
     num_tokens = stages.latent_grid(session.plan.model).audio_tokens(session.plan.frames, session.plan.frame_rate.value)
     tokens = stages.encode_sound(session.store, sound, session.plan.model.audio_vae, num_tokens)
     session.release("audio")

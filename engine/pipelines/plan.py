@@ -14,6 +14,7 @@ from engine.pipelines.edit_values import EditPlan, EditWindow
 from engine.pipelines.editing import own_prompt, plan_edit
 from engine.pipelines.estimate import Estimate, estimate, learn
 from engine.pipelines.facts import ModelFacts, model_facts
+from engine.pipelines.lipdub import plan_lip_dub, with_dub_lora
 from engine.pipelines.loras import lora_facts, reference_share, say_loras
 from engine.pipelines.policy import Budget, MemoryPolicy, Task
 from engine.pipelines.recipe import StagePlan, choose_stages, edit_stages, latent_area
@@ -21,7 +22,7 @@ from engine.pipelines.residency import decide
 from engine.pipelines.shortfall import Shortfall, learned_shortfall
 from engine.pipelines.speed import Speeds, learned_speeds
 from engine.pipelines.work import Workload
-from engine.request import GenerationRequest, ImageReference
+from engine.request import GenerationRequest, ImageReference, LipDub
 from engine.types import FrameRate, Size, latent_frame_count, snap_frame_count
 
 Light = Literal["green", "amber", "red"]
@@ -156,7 +157,7 @@ def plan(
     machine = machine or current_machine()
     model = model or model_facts(request.model)
     decisions = Decisions()
-    request = _with_own_prompt(request)
+    request = with_dub_lora(_with_own_prompt(request), model)
     _check_text(request)
     clip = _new_clip(request, model, decisions) if request.edit is None else _edited_clip(request, model, decisions)
     device = _device(request, machine, decisions)
@@ -168,6 +169,7 @@ def plan(
             "A silent clip cannot follow a sound.",
             remedy="Leave out either the sound or the wish for silence.",
         )
+    _check_trims(request)
     if request.audio is not None:
         after = "repeats" if request.audio_fit == "loop" else "is followed by silence"
         decisions.add(
@@ -233,16 +235,20 @@ def _new_clip(request: GenerationRequest, model: ModelFacts, decisions: Decision
 def _edited_clip(request: GenerationRequest, model: ModelFacts, decisions: Decisions) -> _Clip:
     """Size, length and rate are those of the clip that is edited."""
     assert request.edit is not None
-    edit = plan_edit(request.edit, request, model, decisions)
+    if isinstance(request.edit, LipDub):
+        edit = plan_lip_dub(request.edit, request, model, decisions)
+    else:
+        edit = plan_edit(request.edit, request, model, decisions)
     stages = edit_stages(edit, request, model, decisions)
     return _Clip(edit.source.size, edit.num_frames, edit.source.frame_rate, stages, edit)
 
 
 def _with_own_prompt(request: GenerationRequest) -> GenerationRequest:
-    """An edit without words goes on with those that its clip was made from."""
-    if request.edit is None or request.prompt.strip():
+    """An edit without words goes on with those that its clip was made from; new words have to be given."""
+    edit = request.edit
+    if edit is None or request.prompt.strip() or (isinstance(edit, LipDub) and edit.voice is None):
         return request
-    return replace(request, prompt=own_prompt(request.edit))
+    return replace(request, prompt=own_prompt(edit))
 
 
 def _warnings_of_cost(result: Plan) -> list[str]:
@@ -267,6 +273,22 @@ def _check_text(request: GenerationRequest) -> None:
             )
     if not request.prompt.strip() and request.edit is None:
         raise RequestError("prompt", "The prompt is empty.", remedy="Describe what to see and hear.")
+
+
+def _check_trims(request: GenerationRequest) -> None:
+    trims = [
+        ("audio_trim", request.audio_trim),
+        *(("reference_videos", item.trim) for item in request.reference_videos),
+    ]
+    for field, trim in trims:
+        if not trim.is_possible:
+            raise RequestError(
+                field,
+                f"A file cannot be used from {trim.start_s:g} s to {trim.end_s:g} s."
+                if trim.end_s is not None
+                else f"A file cannot be used from {trim.start_s:g} s on.",
+                remedy="Let it begin at 0 s or later, and end after that.",
+            )
 
 
 def _frames(request: GenerationRequest, model: ModelFacts, frame_rate: FrameRate, decisions: Decisions) -> int:
@@ -372,9 +394,10 @@ def _workload(stage: StagePlan, model: ModelFacts, request: GenerationRequest, f
     area, latent_frames = latent_area(stage.size, model), latent_frame_count(stage.frames)
     is_silent, seconds = stage.sound == "none", frame_rate.seconds(stage.frames)
     keyframes = sum(image.frame != 0 for image in request.images)
+    is_dub = isinstance(request.edit, LipDub)  # which sees the old clip beside the new one
     reference_tokens = 0.0
-    if request.reference_videos:
-        reference_tokens = len(request.reference_videos) * latent_frames * area * reference_share(request)
+    if request.reference_videos or is_dub:
+        reference_tokens = (len(request.reference_videos) + is_dub) * latent_frames * area * reference_share(request)
     guidance = stage.guidance
     scales = [guidance.video] if is_silent else [guidance.video, guidance.audio]
     passes = 1 + any(item.cfg != 1 for item in scales) + any(item.stg != 0 for item in scales)
@@ -384,7 +407,7 @@ def _workload(stage: StagePlan, model: ModelFacts, request: GenerationRequest, f
     return Workload(
         name=stage.name,
         video_tokens=(latent_frames + keyframes) * area + int(reference_tokens),
-        audio_tokens=0 if is_silent else round(seconds * latents_per_second),
+        audio_tokens=0 if is_silent else round(seconds * latents_per_second) * (1 + is_dub),
         predictions=stage.num_predictions,
         passes=passes,
     )

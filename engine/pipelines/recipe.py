@@ -12,7 +12,7 @@ from engine.errors import RequestError
 from engine.pipelines.decisions import Decisions
 from engine.pipelines.edit_values import EditPlan, WorkWindow
 from engine.pipelines.facts import ModelFacts
-from engine.request import GenerationRequest, Guidance, GuidanceScales, Preset, Retake
+from engine.request import GenerationRequest, Guidance, GuidanceScales, LipDub, Preset, Retake
 from engine.sampling.schedule import DISTILLED_SIGMAS, REFINE_SIGMAS, resampled, shifted_sigmas
 from engine.types import Size, latent_frame_count
 
@@ -112,17 +112,19 @@ def edit_stages(
                     name=stage.name if index == 0 else f"{stage.name} {index + 1}",
                     sigmas=_from_strength(stage.sigmas, strength),
                     picture="generate" if window.picture is not None else "keep",
-                    sound=_window_sound(stage.sound, window),
+                    sound=_window_sound(stage, window, request),
                     window=index,
                 )
             )
     return tuple(stages)
 
 
-def _window_sound(of_preset: SoundSource, window: WorkWindow) -> SoundSource:
+def _window_sound(stage: StagePlan, window: WorkWindow, request: GenerationRequest) -> SoundSource:
     if not window.has_sound:
         return "none"
-    return "keep" if window.sound is None else of_preset
+    # Of a dub the second stage has never been trained to make the sound again.
+    is_dubbed = stage.refines and isinstance(request.edit, LipDub)
+    return "keep" if window.sound is None or is_dubbed else stage.sound
 
 
 def _from_strength(sigmas: tuple[float, ...], strength: float) -> tuple[float, ...]:

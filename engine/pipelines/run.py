@@ -33,11 +33,12 @@ from engine.pipelines.composite import put_back
 from engine.pipelines.denoise import denoise, finished_stages
 from engine.pipelines.given import encode_driving_sound, encode_given
 from engine.pipelines.ladder import which_memory
+from engine.pipelines.made_parts import MadeParts
 from engine.pipelines.plan import plan as make_plan
 from engine.pipelines.resume import StageLatents
 from engine.pipelines.session import Session
 from engine.pipelines.shortfall import remember_success
-from engine.pipelines.windows import MadeParts, make_windows
+from engine.pipelines.windows import make_windows
 from engine.request import Foley, GenerationRequest
 from engine.weights.keymap import Role
 from engine.weights.store import ModelStore

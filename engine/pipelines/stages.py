@@ -8,7 +8,6 @@ Shapes: B = 1 batch, C channels, F latent frames, H W latent rows and columns, T
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -18,17 +17,18 @@ from torch import Tensor
 
 from engine.errors import CheckpointError, RequestError
 from engine.media.audio import SoundClip
-from engine.media.read import cover_resize, h264_round_trip, probe_clip, read_audio, read_frames, read_image
+from engine.media.read import cover_resize, h264_round_trip, read_frames, read_image
 from engine.model.audio_vae import AudioDecoder, AudioEncoder, log_mel
 from engine.model.config import AudioVaeConfig
 from engine.model.upsampler import LatentUpsampler, upsample
 from engine.model.video_vae import VideoEncoder
 from engine.model.vocoder import Vocoder, decode_in_chunks
 from engine.pipelines.facts import ModelFacts
+from engine.pipelines.following import followed_frames, followed_sound
 from engine.pipelines.plan import Plan
 from engine.pipelines.policy import Part
 from engine.pipelines.recipe import StagePlan
-from engine.request import AudioFit, ImageReference, VideoReference
+from engine.request import WHOLE, ImageReference, LipDub, VideoReference
 from engine.sampling import conditioning
 from engine.sampling.conditioning import StreamState
 from engine.sampling.latents import (
@@ -175,7 +175,7 @@ def check_references(plan: Plan) -> None:
     for image in plan.request.images:
         read_image(image.path)
     for reference in plan.request.reference_videos:
-        available = probe_clip(reference.path).frames
+        available = len(followed_frames(reference))
         if plan.edit is None and available < plan.frames:
             raise RequestError(
                 "reference_videos",
@@ -183,7 +183,7 @@ def check_references(plan: Plan) -> None:
                 remedy="Ask for a shorter clip, or give a longer reference.",
             )
     if plan.request.audio is not None:
-        read_audio(plan.request.audio)
+        followed_sound(plan.request.audio, plan.request.audio_trim)
     for lora in plan.request.loras:
         LoraFile.open(lora.path)
     find_ic_lora(plan)
@@ -208,14 +208,14 @@ def encode_references(
     videos: list[Tensor] = []
     for reference in plan.request.reference_videos:
         assert ic_lora is not None
-        size = _reference_size(plan, stage, ic_lora)
+        size = reference_size(plan, stage, ic_lora)
         factor = ic_lora.reference_temporal_scale_factor
         videos.append(encode_reference(store, reference, size, plan.frames, factor))
         yield
     return StageReferences(tuple(images), tuple(videos))
 
 
-def _reference_size(plan: Plan, stage: StagePlan, ic_lora: LoraFile) -> Size:
+def reference_size(plan: Plan, stage: StagePlan, ic_lora: LoraFile) -> Size:
     factor, grid = ic_lora.reference_downscale_factor, latent_grid(plan.model)
     size = Size(stage.size.width // factor, stage.size.height // factor)
     if size != size.snapped(grid.space_factor):
@@ -235,10 +235,14 @@ def encode_image(store: ModelStore, image: ImageReference, size: Size) -> Tensor
 
 
 def encode_reference(store: ModelStore, reference: VideoReference, size: Size, frames: int, time_factor: int) -> Tensor:
-    """The first `frames` frames of a clip, thinned by `time_factor` after the first -> (1, C, F, H, W)."""
+    """The first `frames` frames of what is used of a clip, thinned by `time_factor` after the first.
+
+    Returns (1, C, F, H, W).
+    """
+    start = 0 if reference.trim == WHOLE else followed_frames(reference).start
     kept = [
         cover_resize(frame, size)
-        for index, frame in enumerate(read_frames(reference.path, stop=frames))
+        for index, frame in enumerate(read_frames(reference.path, start=start, stop=start + frames))
         if index == 0 or (index - 1) % time_factor == 0
     ]
     return _encode_pixels(store, np.stack(kept))
@@ -252,19 +256,6 @@ def encode_sound(store: ModelStore, sound: SoundClip, config: AudioVaeConfig, nu
     parameter = next(encoder.parameters())
     mel = log_mel(torch.from_numpy(waveform.samples)[None].to(parameter.device), config)
     return patchify_audio(encoder(mel.to(parameter)))[:, :num_tokens]
-
-
-def driving_sound(path: Path, duration_s: float, fit: AudioFit = "pad") -> SoundClip:
-    """The sound that a clip follows, at its own rate, stereo, as long as the clip. Raises MediaError.
-
-    A longer sound is cut, a shorter one followed by silence or, with "loop", by itself.
-    """
-    sound = read_audio(path).to_stereo()
-    num_samples = round(duration_s * sound.sample_rate)
-    if fit == "loop" and 0 < sound.num_samples < num_samples:
-        repeats = -(-num_samples // sound.num_samples)
-        sound = SoundClip(np.tile(sound.samples, repeats), sound.sample_rate)
-    return sound.fitted(num_samples)
 
 
 def _encode_pixels(store: ModelStore, pixels: NDArray[np.float32]) -> Tensor:
@@ -281,6 +272,8 @@ class SourceLatents:
 
     video: Tensor  # (1, C, F, H, W) at the stage's size
     audio: Tensor | None  # (1, T, C); None: there is none, or all of it is new
+    reference: Tensor | None = None  # of a dub: the old picture, as large as its LoRA wants it
+    voice: Tensor | None = None  # of a dub: (1, T, C), whom the new words are spoken by
 
 
 # --- denoising --------------------------------------------------------------------------------------------------------
@@ -307,6 +300,9 @@ def video_stream(
         state = conditioning.starting_from(state, patchify_video(previous))
     if source is not None:
         state = _edited_video(state, plan, stage, source, is_refining=previous is not None)
+    if source is not None and source.reference is not None:
+        assert ic_lora is not None
+        state = append_video_reference(state, source.reference, 1.0, plan, ic_lora)
     for image, encoded in zip(plan.request.images, references.images, strict=True):
         frame = _frame_in_window(plan, stage, image)
         if frame is None:
@@ -317,16 +313,23 @@ def video_stream(
             state = conditioning.append_keyframe(state, encoded, frame, image.strength, rate, grid)
     for reference, encoded in zip(plan.request.reference_videos, references.videos, strict=True):
         assert ic_lora is not None
-        state = conditioning.append_reference(
-            state,
-            encoded,
-            reference.strength,
-            rate,
-            grid,
-            space_factor=ic_lora.reference_downscale_factor,
-            time_factor=ic_lora.reference_temporal_scale_factor,
-        )
+        state = append_video_reference(state, encoded, reference.strength, plan, ic_lora)
     return state
+
+
+def append_video_reference(
+    state: StreamState, encoded: Tensor, strength: float, plan: Plan, ic_lora: LoraFile
+) -> StreamState:
+    """A reference clip (1, C, F, H, W) beside the target, as its LoRA expects it."""
+    return conditioning.append_reference(
+        state,
+        encoded,
+        strength,
+        plan.frame_rate.value,
+        latent_grid(plan.model),
+        space_factor=ic_lora.reference_downscale_factor,
+        time_factor=ic_lora.reference_temporal_scale_factor,
+    )
 
 
 def _edited_video(
@@ -361,9 +364,25 @@ def audio_stream(
     driving: Tensor | None,
     source: SourceLatents | None = None,
 ) -> StreamState | None:
-    """The audio stream of a stage: fresh, refined, or given (1, T, C)."""
+    """The audio stream of a stage: fresh, refined, or given (1, T, C); of a dub with the old voice before it begins."""
     if stage.sound == "none":
         return None
+    state = _own_audio(store, plan, stage, previous, driving, source)
+    if source is None or source.voice is None:
+        return state
+    # The second stage listens to what the first one made.
+    voice = source.voice if previous is None else previous
+    return conditioning.append_reference_sound(state, voice, 1.0, latent_grid(plan.model))
+
+
+def _own_audio(
+    store: ModelStore,
+    plan: Plan,
+    stage: StagePlan,
+    previous: Tensor | None,
+    driving: Tensor | None,
+    source: SourceLatents | None,
+) -> StreamState:
     grid, config = latent_grid(plan.model), plan.model.audio_vae
     tokens = grid.audio_tokens(stage.frames, plan.frame_rate.value)
     state = conditioning.audio_state(tokens, config.token_channels, grid, dtype=_dtype(store), device=_device(store))
@@ -385,7 +404,7 @@ def audio_stream(
 
 def find_ic_lora(plan: Plan) -> LoraFile | None:
     """The LoRA of the request that reads reference clips, if there are any to read. Raises RequestError."""
-    if not plan.request.reference_videos:
+    if not plan.request.reference_videos and not isinstance(plan.request.edit, LipDub):
         return None
     files = [LoraFile.open(lora.path) for lora in plan.request.loras if not lora.is_off]
     readers = [file for file in files if file.states_reference_factors] or files
@@ -441,10 +460,13 @@ def to_frames(pixels: Tensor) -> NDArray[np.uint8]:
     return (pixels[0].clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
 
 
-def split_latents(plan: Plan, stage: StagePlan, latents: AVLatents, video: StreamState) -> tuple[Tensor, Tensor | None]:
+def split_latents(
+    plan: Plan, stage: StagePlan, latents: AVLatents, video: StreamState, audio: StreamState | None
+) -> tuple[Tensor, Tensor | None]:
     """A sampler's result as the clip's own video latent (1, C, F, H, W) and audio tokens (1, T, C)."""
     assert latents.video is not None
-    return unpatchify_video(video.target(latents.video), stage_shape(plan, stage)), latents.audio
+    own_sound = None if latents.audio is None or audio is None else audio.target(latents.audio)
+    return unpatchify_video(video.target(latents.video), stage_shape(plan, stage)), own_sound
 
 
 def require_files(plan: Plan) -> ModelFiles:

@@ -8,9 +8,8 @@ in `engine.pipelines.composite`.
 Shapes: B = 1 batch, C channels, F frames or latent frames, H W pixels or latent rows and columns, T tokens, N samples.
 """
 
-import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple, cast
@@ -20,148 +19,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.events import Event
+from engine.events import Event, Notice
 from engine.media.audio import SoundClip
-from engine.media.patch import BLEND_FRAMES, FADE_S, NewSoundtrack, Patch, PicturePatch, SoundPatch
+from engine.media.patch import BLEND_FRAMES, FADE_S
 from engine.media.source import read_sound_window, read_window
 from engine.model.tiling import decode_tiled, encode_tiled
 from engine.model.video_vae import VideoDecoder, VideoEncoder
 from engine.pipelines import encoded_windows, stages
 from engine.pipelines.denoise import denoise
-from engine.pipelines.edit_values import EditPlan, PictureFit, Span, TimeSpan, WorkWindow, first_frame_of
+from engine.pipelines.dubbing import voice_track, with_background
+from engine.pipelines.edit_values import EditPlan, Span, WorkWindow, first_frame_of
 from engine.pipelines.editing import group_of
 from engine.pipelines.given import Given, encode_given
+from engine.pipelines.made_parts import MadeParts, to_work_size
 from engine.pipelines.recipe import StagePlan
 from engine.pipelines.resume import StageLatents
 from engine.pipelines.saved_latents import saved_latents
 from engine.pipelines.session import Session
-from engine.request import Extend
+from engine.request import Extend, LipDub
 from engine.types import FRAMES_PER_LATENT, FrameRange, Size
 from engine.weights.keymap import Role
+from engine.weights.lora_file import LoraFile
 
 Pixels = NDArray[np.uint8]
 
 # Latent groups around what is decoded: the decoder looks both ways.
 _GROUPS_BEFORE, _GROUPS_AFTER = 4, 3
-
-
-class MadeParts:
-    """What an edit has made so far: frames at the work size in a file that vanishes with the process, and sound."""
-
-    def __init__(self, session: Session, edit: EditPlan) -> None:
-        self.edit = edit
-        self.sample_rate = session.plan.model.vocoder.output_rate
-        spans = [span for span in (window.picture for window in edit.windows) if span is not None]
-        self.pictures = Span(0, 0)
-        if spans:
-            assert edit.picture is not None
-            first = min(edit.picture.start, *(span.start for span in spans))
-            self.pictures = Span(first, max(edit.picture.stop, *(span.stop for span in spans)))
-        size = edit.fit.work
-        session.record.folder.mkdir(parents=True, exist_ok=True)
-        shape = (max(self.pictures.num_frames, 1), size.height, size.width, 3)
-        with tempfile.TemporaryFile(dir=session.record.folder) as file:  # the mapping has a handle of its own
-            self._frames = np.memmap(file, np.uint8, "w+", shape=shape)
-        self._is_made = np.zeros(shape[0], bool)
-        self.sound_from = TimeSpan(0.0, 0.0) if edit.sound is None else edit.sound
-        num_samples = round((self.sound_from.stop_s - self.sound_from.start_s) * self.sample_rate)
-        self._samples = np.zeros((2, num_samples), np.float32)
-        self._is_heard = np.zeros(num_samples, bool)
-
-    def frame(self, frame: int) -> Pixels | None:
-        """A frame that is made (H, W, 3), in the source's numbers."""
-        index = frame - self.pictures.start
-        return self._frames[index] if 0 <= index < len(self._is_made) and self._is_made[index] else None
-
-    def add_frames(self, start: int, frames: Pixels, mixed: Mapping[int, float]) -> None:
-        """Frames from `start` on; `mixed` says how much of the new one there is in a frame that is made already."""
-        for offset, frame in enumerate(frames):
-            index = start + offset - self.pictures.start
-            if not 0 <= index < len(self._is_made):
-                continue
-            weight = mixed.get(start + offset, 1.0)
-            if self._is_made[index] and weight < 1:
-                old = self._frames[index].astype(np.float32)
-                frame = np.rint(old + (frame.astype(np.float32) - old) * np.float32(weight)).astype(np.uint8)  # noqa: PLW2901
-            self._frames[index] = frame
-            self._is_made[index] = True
-
-    def add_sound(self, start_s: float, samples: NDArray[np.float32]) -> None:
-        """Samples (2, N) from a time of the source on, faded into what is made already."""
-        begin = round((start_s - self.sound_from.start_s) * self.sample_rate)
-        first, last = max(begin, 0), min(begin + samples.shape[1], self._samples.shape[1])
-        if first >= last:
-            return
-        new, old = samples[:, first - begin : last - begin], self._samples[:, first:last]
-        is_new = ~self._is_heard[first:last]
-        weight = is_new.astype(np.float32)
-        num_fading = min(round(FADE_S * self.sample_rate), int((~is_new).sum()))
-        if num_fading:
-            ramp = (np.arange(num_fading, dtype=np.float32) + 0.5) / num_fading
-            known = np.flatnonzero(~is_new)
-            if known[0] == 0 and last - first > len(known):  # goes on after what is there
-                weight[known[-1] + 1 - num_fading : known[-1] + 1] = ramp
-            elif is_new.any():  # comes before it
-                weight[known[0] : known[0] + num_fading] = ramp[::-1]
-        old_part, new_part = np.cos(weight * np.pi / 2), np.sin(weight * np.pi / 2)
-        self._samples[:, first:last] = old * old_part + new * new_part
-        self._is_heard[first:last] = True
-
-    def heard(self, start_s: float, num_samples: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Sound that is made (2, N), zeros elsewhere, and where it is."""
-        begin = round((start_s - self.sound_from.start_s) * self.sample_rate)
-        samples, where = np.zeros((2, num_samples), np.float32), np.zeros(num_samples, bool)
-        first, last = max(begin, 0), min(begin + num_samples, self._samples.shape[1])
-        if first < last:
-            samples[:, first - begin : last - begin] = self._samples[:, first:last]
-            where[first - begin : last - begin] = self._is_heard[first:last]
-        return samples, where
-
-    def sound(self) -> SoundClip:
-        return SoundClip(self._samples, self.sample_rate)
-
-    def patch(self) -> Patch:
-        """Everything, at the source's size."""
-        edit, picture, sound = self.edit, None, None
-        if edit.picture is not None:
-            span = edit.picture
-            blend = min(BLEND_FRAMES, span.num_frames // 2)
-            picture = PicturePatch(span.start, span.num_frames, self._pictures(span), blend)
-        if edit.replaces_sound:
-            sound = NewSoundtrack(self.sound())
-        elif edit.sound is not None:
-            rate = self.sample_rate if edit.source.sound is None else edit.source.sound.sample_rate
-            sound = SoundPatch(round(edit.sound.start_s * rate), self.sound())
-        return Patch(picture, sound)
-
-    def _pictures(self, span: Span) -> Iterator[Pixels]:
-        for number in range(span.start, span.stop):
-            frame = self.frame(number)
-            assert frame is not None, f"frame {number} was not made"
-            yield from_work_size(frame, self.edit.fit, self.edit.source.size)
-
-
-# --- sizes ------------------------------------------------------------------------------------------------------------
-
-
-def to_work_size(frame: Pixels, fit: PictureFit) -> Pixels:
-    """A frame of the clip as the model sees it: scaled, its right and lower edges repeated."""
-    scaled = _resized(frame, fit.content)
-    rows, columns = fit.work.height - fit.content.height, fit.work.width - fit.content.width
-    return np.pad(scaled, ((0, rows), (0, columns), (0, 0)), mode="edge")
-
-
-def from_work_size(frame: Pixels, fit: PictureFit, size: Size) -> Pixels:
-    """And back."""
-    return _resized(np.ascontiguousarray(frame[: fit.content.height, : fit.content.width]), size)
-
-
-def _resized(frame: Pixels, size: Size) -> Pixels:
-    if frame.shape[:2] == (size.height, size.width):
-        return frame
-    tensor = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
-    scaled = torch.nn.functional.interpolate(tensor, (size.height, size.width), mode="bicubic", antialias=True)
-    return scaled[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 # --- one edit ---------------------------------------------------------------------------------------------------------
@@ -172,6 +55,12 @@ def make_windows(session: Session, finished: list[StageLatents]) -> Generator[Ev
     edit = session.plan.edit
     assert edit is not None
     made, given, parts = finished, None, MadeParts(session, edit)
+    dub = session.request.edit if isinstance(session.request.edit, LipDub) else None
+    if dub is not None and dub.voice is not None:
+        start_s, voice, is_cut = voice_track(dub, edit, parts.sample_rate)
+        parts.add_sound(start_s, voice.samples)
+        if is_cut:
+            yield Notice("voice_cut", f"{dub.voice.name} is longer than its range; the rest of it is not heard.")
     for index, window in enumerate(edit.windows):
         own = [number for number, stage in enumerate(session.plan.stages) if stage.window == index]
         if len(made) <= own[-1]:
@@ -185,6 +74,8 @@ def make_windows(session: Session, finished: list[StageLatents]) -> Generator[Ev
         if window.picture is not None:
             video = latents.video
             yield from session.with_less("decode", lambda: _decode_picture(session, window, video, parts))  # noqa: B023
+    if dub is not None:
+        parts.replace_sound(with_background(parts.sound(), dub, edit))
     return parts
 
 
@@ -208,8 +99,21 @@ def _give(
     videos = {
         stage.name: _continued(videos[stage.name], window, _known_latents(session, stage, made)) for stage in to_do
     }
+    old_pictures: dict[str, Tensor] = {}
+    voice: Tensor | None = None
+    if isinstance(session.request.edit, LipDub):
+        assert given.ic_lora is not None
+        ic_lora = given.ic_lora
+        old_pictures = yield from session.with_less(
+            "references", lambda: _encode_reference(session, window, to_do, ic_lora)
+        )
+        # Where the new voice is given it is the one to listen to, else the old one.
+        voice = audio if window.sound is None else _encode_old_voice(session, window)
     session.release("video_encoder", "audio")
-    sources = {stage.name: stages.SourceLatents(videos[stage.name], audio) for stage in to_do}
+    sources = {
+        stage.name: stages.SourceLatents(videos[stage.name], audio, old_pictures.get(stage.name), voice)
+        for stage in to_do
+    }
     return replace(given, sources=sources)
 
 
@@ -233,13 +137,49 @@ def _encode_picture(
     session: Session, window: WorkWindow, to_do: tuple[StagePlan, ...], parts: MadeParts
 ) -> Generator[Event, None, dict[str, Tensor]]:
     """The window at the size of every stage (1, C, F, H, W); groups that nothing is given of are zero."""
-    edit, store = session.plan.edit, session.store
-    assert edit is not None
     began, encoded = time.perf_counter(), dict[str, Tensor]()
     needed = _needed_frames(session, window)
-    is_of_source = not any(parts.frame(number) is not None for number in range(*window.span))
-    entry = encoded_windows.entry(session, window, needed) if is_of_source else None
     sizes = list(dict.fromkeys(stage.size for stage in to_do))
+    latents = yield from _encode_at(session, window, sizes, needed, parts)
+    for size, latent in latents.items():
+        num_groups = group_of(window.frames - 1) + 1
+        missing = num_groups - latent.shape[2]
+        padded = torch.nn.functional.pad(latent, (0, 0, 0, 0, 0, missing))
+        encoded |= {stage.name: padded for stage in to_do if stage.size == size}
+    session.clock.add("references", time.perf_counter() - began)
+    return encoded
+
+
+def _encode_reference(
+    session: Session, window: WorkWindow, to_do: tuple[StagePlan, ...], ic_lora: LoraFile
+) -> Generator[Event, None, dict[str, Tensor]]:
+    """Of a dub: the old picture of a window as its LoRA reads it, for every stage (1, C, F, H, W)."""
+    began = time.perf_counter()
+    sizes = {stage.name: stages.reference_size(session.plan, stage, ic_lora) for stage in to_do}
+    time_factor = ic_lora.reference_temporal_scale_factor
+    wanted = list(dict.fromkeys(sizes.values()))
+    latents = yield from _encode_at(session, window, wanted, window.frames, None, time_factor=time_factor)
+    session.clock.add("references", time.perf_counter() - began)
+    return {name: latents[size] for name, size in sizes.items()}
+
+
+def _encode_at(
+    session: Session,
+    window: WorkWindow,
+    sizes: list[Size],
+    needed: int,
+    parts: MadeParts | None,
+    *,
+    time_factor: int = 1,
+) -> Generator[Event, None, dict[Size, Tensor]]:
+    """The first `needed` frames of a window at every size (1, C, F, H, W), with what is made in them, if `parts`.
+
+    With a `time_factor`, the first frame and every so many after it.
+    """
+    edit, store, latents = session.plan.edit, session.store, dict[Size, Tensor]()
+    assert edit is not None
+    is_of_source = parts is None or not any(parts.frame(number) is not None for number in range(*window.span))
+    entry = encoded_windows.entry(session, window, needed) if is_of_source and time_factor == 1 else None
     found = {} if entry is None else entry.find(sizes)
     pixels: Tensor | None = None
     for done, size in enumerate(sizes):
@@ -247,17 +187,19 @@ def _encode_picture(
         if latent is None:
             if pixels is None:
                 yield session.progress("references", done, len(sizes))
-                pixels = _window_pixels(edit, window, needed, parts)
+                pixels = _thinned(_window_pixels(edit, window, needed, parts), time_factor)
             latent = yield from _encode_tiled(session, _at_size(pixels, size), done, len(sizes))
             if entry is not None:
                 entry.keep(size, latent)
-        latent = latent.to(store.placement.device, store.placement.dtype)
-        num_groups = group_of(window.frames - 1) + 1
-        missing = num_groups - latent.shape[2]
-        latent = torch.nn.functional.pad(latent, (0, 0, 0, 0, 0, missing))
-        encoded |= {stage.name: latent for stage in to_do if stage.size == size}
-    session.clock.add("references", time.perf_counter() - began)
-    return encoded
+        latents[size] = latent.to(store.placement.device, store.placement.dtype)
+    return latents
+
+
+def _thinned(pixels: Tensor, time_factor: int) -> Tensor:
+    """(1, C, F, H, W): the first frame, then the next and every so many after it, as IC-LoRAs count."""
+    if time_factor == 1:
+        return pixels
+    return pixels[:, :, [0, *range(1, pixels.shape[2], time_factor)]]
 
 
 def _needed_frames(session: Session, window: WorkWindow) -> int:
@@ -268,7 +210,7 @@ def _needed_frames(session: Session, window: WorkWindow) -> int:
     return made.start - window.start
 
 
-def _window_pixels(edit: EditPlan, window: WorkWindow, num_frames: int, parts: MadeParts) -> Tensor:
+def _window_pixels(edit: EditPlan, window: WorkWindow, num_frames: int, parts: MadeParts | None) -> Tensor:
     """uint8 (1, 3, F, H, W) at the work size, on the CPU; outside of what there is, the nearest frame stands still."""
     size, source = edit.fit.work, edit.source
     frames = np.empty((num_frames, size.height, size.width, 3), np.uint8)
@@ -277,14 +219,16 @@ def _window_pixels(edit: EditPlan, window: WorkWindow, num_frames: int, parts: M
     if known:
         for number, pixels in zip(known, read_window(source, FrameRange(known.start, known.stop)), strict=True):
             frames[number - window.start] = to_work_size(pixels, edit.fit)
+    has_picture = set(known)
     for number in numbers:
-        made = parts.frame(number)
+        made = None if parts is None else parts.frame(number)
         if made is not None:
             frames[number - window.start] = made
-    first = next(n for n in numbers if 0 <= n < source.num_frames or parts.frame(n) is not None)
+            has_picture.add(number)
+    first = min(has_picture)
     frames[: first - window.start] = frames[first - window.start]
     for number in range(first + 1, numbers.stop):
-        if number >= source.num_frames and parts.frame(number) is None:
+        if number >= source.num_frames and number not in has_picture:
             frames[number - window.start] = frames[number - 1 - window.start]
     return torch.from_numpy(frames).permute(3, 0, 1, 2)[None]
 
@@ -374,18 +318,36 @@ def _encode_sound(session: Session, window: WorkWindow, parts: MadeParts) -> Gen
     return stages.encode_sound(session.store, sound, plan.model.audio_vae, num_tokens)
 
 
+def _encode_old_voice(session: Session, window: WorkWindow) -> Tensor:
+    """Of a dub: what is heard in a window before it (1, T, C)."""
+    plan = session.plan
+    assert plan.edit is not None
+    length_s, rate = plan.frame_rate.seconds(window.frames), plan.model.vocoder.output_rate
+    num_samples = round(length_s * rate)
+    sound = SoundClip(_old_sound(plan.edit, window, rate, num_samples, length_s=length_s), rate)
+    num_tokens = stages.latent_grid(plan.model).audio_tokens(window.frames, plan.frame_rate.value)
+    return stages.encode_sound(session.store, sound, plan.model.audio_vae, num_tokens)
+
+
 def window_sound(edit: EditPlan, window: WorkWindow, parts: MadeParts, *, length_s: float) -> SoundClip:
     """What is heard in a window, stereo: the clip's own sound, with what is made in its place."""
     num_samples = round(length_s * parts.sample_rate)
+    samples = _old_sound(edit, window, parts.sample_rate, num_samples, length_s=length_s)
     start_s = float(edit.source.frame_start(window.start))
-    samples = np.zeros((2, num_samples), np.float32)
-    facts = edit.source.sound
-    if facts is not None and not edit.replaces_sound:
-        start = round(start_s * facts.sample_rate)
-        own = read_sound_window(edit.source, start, round(length_s * facts.sample_rate))
-        samples = own.to_stereo().resampled(parts.sample_rate).fitted(num_samples).samples
     made, where = parts.heard(start_s, num_samples)
     return SoundClip(np.where(where, made, samples).astype(np.float32), parts.sample_rate)
+
+
+def _old_sound(
+    edit: EditPlan, window: WorkWindow, sample_rate: int, num_samples: int, *, length_s: float
+) -> NDArray[np.float32]:
+    """The clip's own sound in a window (2, N), unless all of it is new."""
+    facts = edit.source.sound
+    if facts is None or edit.replaces_sound:
+        return np.zeros((2, num_samples), np.float32)
+    start = round(float(edit.source.frame_start(window.start)) * facts.sample_rate)
+    own = read_sound_window(edit.source, start, round(length_s * facts.sample_rate))
+    return own.to_stereo().resampled(sample_rate).fitted(num_samples).samples
 
 
 # --- latents as frames and sound --------------------------------------------------------------------------------------

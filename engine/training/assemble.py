@@ -78,8 +78,8 @@ def check(folder: Path) -> None:
         if (folder / name).is_file():
             handle = attach(modules[Role.TRANSFORMER], LoraFile.open(folder / name))
             handle.detach()
-            if handle.unmatched:
-                raise CheckpointError(folder / name, f"has a layer that the model lacks: {handle.unmatched[0]}.")
+            if handle.match.unmatched:
+                raise CheckpointError(folder / name, f"has a layer that the model lacks: {handle.match.unmatched[0]}.")
     sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     for path, size in sizes.items():
         if size > LARGEST_FILE_BYTES:

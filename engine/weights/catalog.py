@@ -23,6 +23,7 @@ from engine.types import Size
 from engine.weights.checkpoint import Checkpoint
 
 ModelKind = Literal["dev", "distilled"]
+LoraKind = Literal["camera", "control", "edit", "lipdub"]
 STARTER = "starter"
 
 # Part of the official file names; headers do not tell a distilled model, or its LoRA, from the others.
@@ -84,6 +85,23 @@ class CatalogueEntry:
 
 
 @dataclass(frozen=True)
+class LoraEntry:
+    """One named LoRA. How its reference is encoded is in its own header."""
+
+    name: str
+    title: str
+    kind: LoraKind
+    generation: str  # of the models that it fits
+    strength: float  # that its makers recommend
+    reads: tuple[str, ...]  # kinds of reference clips that it follows; empty: none
+    place: Place
+
+    @property
+    def path(self) -> Path:
+        return self.place.path
+
+
+@dataclass(frozen=True)
 class ModelFiles:
     """One model on this machine, every part at its path."""
 
@@ -115,13 +133,45 @@ def _data() -> Mapping[str, Any]:
     return json.loads((bundled_folder() / "catalogue.json").read_text(encoding="utf-8"))
 
 
+def _loras() -> Mapping[str, Mapping[str, Any]]:
+    return _data().get("loras", {})
+
+
+def loras() -> Mapping[str, LoraEntry]:
+    """Every named LoRA, installed or not."""
+    return {name: _parse_lora(name, values) for name, values in _loras().items()}
+
+
+def loras_folder() -> Path:
+    """Where LoRAs are kept that belong to no single model."""
+    return models_folder() / "loras"
+
+
+def _parse_lora(name: str, values: Mapping[str, Any]) -> LoraEntry:
+    file = _published(values["file"], values)
+    return LoraEntry(
+        name=name,
+        title=values["title"],
+        kind=cast("LoraKind", values["kind"]),
+        generation=values["generation"],
+        strength=values["strength"],
+        reads=tuple(values.get("reads", ())),
+        place=Place(file, loras_folder() / file.name),
+    )
+
+
 def downloadable() -> tuple[str, ...]:
     """The names that `places` knows: models that do not ship with the program, and text encoders."""
     return (*(name for name, entry in catalogue().items() if not entry.is_bundled), *_data()["text_encoders"])
 
 
 def places(name: str) -> tuple[Place, ...]:
-    """Every file of a model, its text encoder's last, or of a text encoder; installed or not. Raises RequestError."""
+    """Every file of a model, its text encoder's last, of a text encoder or a LoRA, installed or not.
+
+    Raises RequestError.
+    """
+    if name in _loras():
+        return (loras()[name].place,)
     if name in _data()["text_encoders"]:
         values = _data()["text_encoders"][name]
         files = (_published(item, values) for item in values["files"])
@@ -131,14 +181,16 @@ def places(name: str) -> tuple[Place, ...]:
         raise RequestError(
             "model",
             f"The model '{name}' ships with the program." if entry else f"There is no model named '{name}'.",
-            remedy=f"Choose one of {', '.join(downloadable())}.",
+            remedy=f"Choose one of {', '.join((*downloadable(), *_loras()))}.",
         )
     own = (Place(_published(item, _data()["files"][item]), entry.folder / item) for item in entry.files.values())
     return (*own, *(places(entry.text_encoder) if entry.text_encoder else ()))
 
 
 def title_of(name: str) -> str:
-    """A model's or text encoder's title; `name` is one of `downloadable`."""
+    """The title of a model, text encoder or LoRA that `places` knows."""
+    if name in _loras():
+        return str(_loras()[name]["title"])
     text_encoder = _data()["text_encoders"].get(name)
     return text_encoder["title"] if text_encoder else catalogue()[name].title
 

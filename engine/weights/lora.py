@@ -10,15 +10,14 @@ always ran, and any layer that behaves like `nn.Linear` can carry one, whatever 
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.errors import CheckpointError
 from engine.weights.checkpoint import some_of
-from engine.weights.lora_file import LoraFile
+from engine.weights.lora_file import LoraFile, LoraMatch, LoraPair
 from engine.weights.reading import TensorSpec, allocate, read_into
 from engine.weights.slots import Parcel, Place, Source
 from engine.weights.streaming import BlockStream
@@ -29,9 +28,9 @@ logger = logging.getLogger("engine.weights")
 class LoraHandle:
     """A LoRA on a module, until `detach`. At strength 0 the module's output is exactly the base model's."""
 
-    def __init__(self, strength: float, unmatched: tuple[str, ...]) -> None:
+    def __init__(self, strength: float, match: LoraMatch) -> None:
         self.strength = strength  # may be set at any time between two forward passes
-        self.unmatched = unmatched  # layers of the LoRA that the module does not have
+        self.match = match
         self.num_layers = 0
         self._undo: list[Callable[[], None]] = []
 
@@ -91,31 +90,24 @@ def attach(
     Raises CheckpointError when the LoRA fits none of the module's layers, or one of them in name only.
     """
     layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
-    matched = [name for name in lora.pairs if name in layers]
-    unmatched = tuple(name for name in lora.pairs if name not in layers)
+    match = lora.match({name: (layer.out_features, layer.in_features) for name, layer in layers.items()})
     path = lora.checkpoint.path
-    if not matched:
-        raise CheckpointError(
-            path,
-            f"fits no layer of this model; it names {some_of(unmatched)}.",
-            remedy="Choose a LoRA made for this model.",
-        )
-    if unmatched:
-        logger.warning("%s: %d layers are not in this model: %s", path, len(unmatched), some_of(unmatched))
-    _check_shapes(lora, {name: layers[name] for name in matched})
-    multipliers = _read_multipliers(lora, matched)
-    handle = LoraHandle(strength, unmatched)
+    if match.unmatched:
+        logger.warning("%s: %d layers are not in this model: %s", path, len(match.unmatched), some_of(match.unmatched))
+    pairs = {name: lora.pairs[in_file] for name, in_file in match.layers.items()}
+    multipliers = _read_multipliers(lora, pairs.values())
+    handle = LoraHandle(strength, match)
     blocks = _streamed_blocks(module)
-    resident: dict[str, nn.Linear] = {}
+    resident: list[tuple[nn.Linear, LoraPair]] = []
     by_block: dict[tuple[BlockStream, int], dict[Place, Source]] = {}
     try:
-        for name in matched:
+        for name, pair in pairs.items():
             block = next((block for prefix, block in blocks.items() if name.startswith(prefix)), None)
             if block is None:
-                resident[name] = layers[name]
+                resident.append((layers[name], pair))
                 continue
             adapter = handle.add(layers[name])
-            sources = _sources(lora, name, adapter, dtype or layers[name].weight.dtype, multipliers)
+            sources = _sources(lora, pair, adapter, dtype or layers[name].weight.dtype, multipliers)
             by_block.setdefault(block, {}).update(sources)
         _load(lora, resident, handle, device, dtype, multipliers)
         for (stream, index), sources in by_block.items():
@@ -126,28 +118,13 @@ def attach(
     return handle
 
 
-def _check_shapes(lora: LoraFile, layers: Mapping[str, nn.Linear]) -> None:
-    tensors = lora.checkpoint.tensors
-    misfits = [
-        name
-        for name, layer in layers.items()
-        if (tensors[lora.pairs[name].up].shape[0], tensors[lora.pairs[name].down].shape[1])
-        != (layer.out_features, layer.in_features)
-    ]
-    if misfits:
-        raise CheckpointError(
-            lora.checkpoint.path,
-            f"is for a model of another size; its matrices do not fit {some_of(misfits)}.",
-            remedy="Choose a LoRA made for this model.",
-        )
-
-
-def _read_multipliers(lora: LoraFile, names: Sequence[str]) -> dict[str, float]:
+def _read_multipliers(lora: LoraFile, pairs: Iterable[LoraPair]) -> dict[str, float]:
     """Key of B in the file -> alpha / rank, where the file states an alpha."""
-    pairs = [lora.pairs[name] for name in names]
-    alphas = {pair.alpha: torch.empty(lora.checkpoint.tensors[pair.alpha].shape) for pair in pairs if pair.alpha}
+    chosen = list(pairs)
+    alphas = {pair.alpha: torch.empty(lora.checkpoint.tensors[pair.alpha].shape) for pair in chosen if pair.alpha}
     read_into(lora.checkpoint, alphas)
-    return {pair.up: alphas[pair.alpha].item() / pair.rank for pair in pairs if pair.alpha}
+    scales = {pair.up: alphas[pair.alpha].item() / pair.rank if pair.alpha else pair.header_scale for pair in chosen}
+    return {up: scale for up, scale in scales.items() if scale != 1}
 
 
 def _streamed_blocks(module: nn.Module) -> dict[str, tuple[BlockStream, int]]:
@@ -161,10 +138,10 @@ def _streamed_blocks(module: nn.Module) -> dict[str, tuple[BlockStream, int]]:
 
 
 def _sources(
-    lora: LoraFile, name: str, adapter: _Adapter, dtype: torch.dtype, multipliers: Mapping[str, float]
+    lora: LoraFile, pair: LoraPair, adapter: _Adapter, dtype: torch.dtype, multipliers: Mapping[str, float]
 ) -> dict[Place, Source]:
     """Where the two matrices of a layer come from."""
-    pair, tensors = lora.pairs[name], lora.checkpoint.tensors
+    tensors = lora.checkpoint.tensors
     return {
         (adapter, "down"): Source(pair.down, TensorSpec(dtype, tensors[pair.down].shape)),
         (adapter, "up"): Source(pair.up, TensorSpec(dtype, tensors[pair.up].shape), multipliers.get(pair.up)),
@@ -173,25 +150,25 @@ def _sources(
 
 def _load(
     lora: LoraFile,
-    layers: Mapping[str, nn.Linear],
+    layers: Sequence[tuple[nn.Linear, LoraPair]],
     handle: LoraHandle,
     device: torch.device | str | None,
     dtype: torch.dtype | None,
     multipliers: Mapping[str, float],
 ) -> None:
     """Both matrices of every layer, for as long as the LoRA is attached."""
-    tensors, pairs = lora.checkpoint.tensors, {name: lora.pairs[name] for name in layers}
+    tensors = lora.checkpoint.tensors
     targets: dict[str, Tensor] = {}
-    for target_device in {torch.device(device or layer.weight.device) for layer in layers.values()}:
+    for target_device in {torch.device(device or layer.weight.device) for layer, _ in layers}:
         specs = {
             key: TensorSpec(dtype or layer.weight.dtype, tensors[key].shape)
-            for name, layer in layers.items()
+            for layer, pair in layers
             if torch.device(device or layer.weight.device) == target_device
-            for key in (pairs[name].down, pairs[name].up)
+            for key in (pair.down, pair.up)
         }
         targets |= allocate(specs, target_device)
     wanted = {key: multiplier for key, multiplier in multipliers.items() if key in targets}
     read_into(lora.checkpoint, targets, multipliers=wanted)
-    for name, pair in pairs.items():
-        adapter = handle.add(layers[name])
+    for layer, pair in layers:
+        adapter = handle.add(layer)
         adapter.down, adapter.up = targets[pair.down], targets[pair.up]

@@ -7,7 +7,7 @@ small enough to be resident.
 """
 
 import gc
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -177,17 +177,32 @@ class ModelStore:
         return self._text_encoder
 
     def set_loras(self, strengths: Sequence[tuple[Path, float]]) -> None:
-        """Exactly these LoRAs act on the transformer, at these strengths. Raises CheckpointError."""
-        wanted = dict(strengths)
+        """Exactly these LoRAs act on the transformer, at these strengths, which add up where a file is named twice.
+
+        Those at strength 0 stay attached if they are; those that are not named are taken off. Raises CheckpointError.
+        """
+        wanted: dict[Path, float] = {}
+        for path, strength in strengths:
+            wanted[path] = wanted.get(path, 0.0) + strength
         transformer = self.module(Role.TRANSFORMER)
-        for path, handle in self._loras.items():
-            handle.strength = wanted.get(path, 0.0)
-        for path, strength in wanted.items():
-            if path not in self._loras and strength != 0:
-                device, dtype = self.placement.device, self.placement.dtype
-                self._loras[path] = attach(
-                    transformer, LoraFile.open(path), strength=strength, device=device, dtype=dtype
-                )
+        needed = [path for path, strength in wanted.items() if strength != 0 or path in self._loras]
+        # Sums are rounded, so what is added is added in the order of the request, whatever ran before.
+        attached = list(self._loras)
+        num_kept = next((at for at, path in enumerate(attached) if needed[at : at + 1] != [path]), len(attached))
+        for path in attached[num_kept:]:
+            self._loras.pop(path).detach()
+        for path in needed[:num_kept]:
+            self._loras[path].strength = wanted[path]
+        device, dtype = self.placement.device, self.placement.dtype
+        for path in needed[num_kept:]:
+            self._loras[path] = attach(
+                transformer, LoraFile.open(path), strength=wanted[path], device=device, dtype=dtype
+            )
+
+    @property
+    def loras(self) -> Mapping[Path, LoraHandle]:
+        """What is attached to the transformer."""
+        return self._loras
 
     def release(self, *roles: Role) -> None:
         """Give these components' memory back; costs nothing for those that are not loaded."""

@@ -13,6 +13,7 @@ from engine.jobs.store import Batch, WhenDone
 from engine.media.export_request import ExportRequest
 from engine.request import GenerationRequest
 
+TO_MAKE: frozenset[State] = frozenset({"running", "waiting"})
 IN_LINE: frozenset[State] = frozenset({"waiting", "paused"})
 # What a batch is, of what its jobs are: the first that any of them is.
 _STATE_OF_BATCH: tuple[State, ...] = ("running", "waiting", "paused", "failed", "cancelled", "done")
@@ -105,6 +106,16 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
     ended = [job for job in listed if job.state in ENDED]
     ended.sort(key=lambda job: (job.finished_s or 0.0, job.id), reverse=True)
     return [*(job for job in listed if job.state not in ENDED), *ended]
+
+
+def ran_out(before: Snapshot, after: Snapshot) -> bool:
+    """Whether nothing is left to make because the last jobs were made or have failed.
+
+    A queue that somebody emptied, by cancelling, pausing, editing or removing the last of it, is not done.
+    """
+    to_make = [item.id for item in before.items if item.state in TO_MAKE]
+    ends = [after.by_id.get(job_id) for job_id in to_make]
+    return bool(ends) and not after.num_to_make and all(item and item.state in {"done", "failed"} for item in ends)
 
 
 def movable(row: Row) -> list[int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from engine.request import ImageReference, VideoReference
+from engine.request import WHOLE, ImageReference, VideoReference
 from ltx_studio.domain.references import (
     LAST_FRAME,
     PICTURE_ROLES,
@@ -51,6 +51,7 @@ class Code(Enum):
     SILENT = "silent"
     NO_READER = "no reader"
     TOO_SHORT = "too short"
+    NOTHING_LEFT = "nothing left"  # the part that is to be used lies after the file's end
 
 
 LEFT_OUT = frozenset(
@@ -63,6 +64,7 @@ LEFT_OUT = frozenset(
         Code.SILENT,
         Code.NO_READER,
         Code.TOO_SHORT,
+        Code.NOTHING_LEFT,
     }
 )
 
@@ -107,12 +109,15 @@ def _reason_against(card: Card, finding: Finding, target: Target) -> Remark | No
         return Remark(Code.WRONG_KIND)
     if card.role in PICTURE_ROLES and target.frames is not None:
         return None if 0 <= target.frame_of(card) < target.frames else Remark(Code.OUTSIDE, target.frames)
-    if card.role is Role.SOUND and target.is_silent:
-        return Remark(Code.SILENT)
+    if card.role is Role.SOUND:
+        if target.is_silent:
+            return Remark(Code.SILENT)
+        return Remark(Code.NOTHING_LEFT) if finding is not None and used_sound_s(card, finding) <= 0 else None
     if card.role is Role.VIDEO:
         if target.num_loras == 0:
             return Remark(Code.NO_READER)
-        if finding is not None and target.frames is not None and finding.frames < target.frames:
+        frames = used_frames(card, finding) if finding is not None else 0
+        if finding is not None and target.frames is not None and frames < target.frames:
             return Remark(Code.TOO_SHORT, target.frames)
     return None
 
@@ -141,20 +146,31 @@ def _effect(card: Card, facts: MediaFacts, target: Target) -> Remarks:
         case Role.VIDEO:
             return (Remark(Code.VIDEO, target.frames or 0), *_rate_remark(facts, target), *_crop_remark(facts, target))
         case Role.SOUND:
-            return _sound_effect(facts, target)
+            return _sound_effect(card, facts, target)
     only = (Remark(Code.FIRST_PICTURE_ONLY),) if facts.is_animated else ()
     return (effect, *only, *_crop_remark(facts, target))
 
 
-def _sound_effect(facts: MediaFacts, target: Target) -> Remarks:
-    assert facts.sound_s is not None
+def used_frames(card: Card, facts: MediaFacts) -> int:
+    """How many frames of a clip there are in the part that is used."""
+    return facts.frames if facts.frame_rate is None else len(card.trim.frames(facts.frame_rate, facts.frames))
+
+
+def used_sound_s(card: Card, facts: MediaFacts) -> float:
+    """How long the part of a sound is that is used; 0 or less where it lies outside the file."""
+    sound_s = facts.sound_s or 0.0
+    return (sound_s if card.trim.end_s is None else min(card.trim.end_s, sound_s)) - card.trim.start_s
+
+
+def _sound_effect(card: Card, facts: MediaFacts, target: Target) -> Remarks:
+    used_s = used_sound_s(card, facts)
     whole = Remark(Code.SOUND)
     if target.frames is None:
         return (whole,)
     clip_s = target.frame_rate.seconds(target.frames)
-    if facts.sound_s < clip_s - target.frame_rate.seconds(1):  # less than a frame of silence nobody notices
-        return (whole, Remark(Code.SOUND_ENDS_EARLY, facts.sound_s))
-    return (Remark(Code.SOUND, clip_s),) if facts.sound_s > clip_s else (whole,)
+    if used_s < clip_s - target.frame_rate.seconds(1):  # less than a frame of silence nobody notices
+        return (whole, Remark(Code.SOUND_ENDS_EARLY, used_s))
+    return (Remark(Code.SOUND, clip_s),) if used_s > clip_s else (whole,)
 
 
 def _rate_remark(facts: MediaFacts, target: Target) -> Remarks:
@@ -180,12 +196,16 @@ def parts_of(cards: Sequence[Card], remarks: Mapping[int, Remarks]) -> Parts:
     """The cards that are not left out, in their order."""
     kept = [card for card in cards if not remarks[card.id][0].leaves_out]
     frames = {Role.FIRST_FRAME: 0, Role.LAST_FRAME: LAST_FRAME}
+    sound = next((card for card in kept if card.role is Role.SOUND), None)
     return Parts(
         images=tuple(
             ImageReference(card.path, frames.get(card.role, card.frame), card.strength)
             for card in kept
             if card.role in PICTURE_ROLES
         ),
-        audio=next((card.path for card in kept if card.role is Role.SOUND), None),
-        reference_videos=tuple(VideoReference(card.path, card.strength) for card in kept if card.role is Role.VIDEO),
+        audio=None if sound is None else sound.path,
+        audio_trim=WHOLE if sound is None else sound.trim,
+        reference_videos=tuple(
+            VideoReference(card.path, card.strength, card.trim) for card in kept if card.role is Role.VIDEO
+        ),
     )

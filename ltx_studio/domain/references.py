@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from engine.pipelines.plan import DEFAULT_FRAME_RATE
-from engine.request import GenerationRequest, ImageReference, VideoReference
+from engine.request import WHOLE, GenerationRequest, ImageReference, Trim, VideoReference
 from engine.types import FRAMES_PER_LATENT, FrameRate, Size, snap_frame_count
 
 LAST_FRAME = -1  # how a request counts it
@@ -83,6 +83,11 @@ class Card:
     role: Role
     strength: float = 1.0
     frame: int = 0
+    trim: Trim = WHOLE  # the part of a sound or a clip that is used
+
+    @property
+    def has_trim(self) -> bool:
+        return self.role in (Role.SOUND, Role.VIDEO)
 
     @property
     def has_strength(self) -> bool:
@@ -111,7 +116,7 @@ class Target:
             frame_rate=rate,
             size=request.size,
             is_silent=request.silent,
-            num_loras=sum(lora.strength != 0 for lora in request.loras),
+            num_loras=sum(not lora.is_off for lora in request.loras),
         )
 
     def frame_of(self, card: Card) -> int:
@@ -160,13 +165,21 @@ class Parts:
     images: tuple[ImageReference, ...] = ()
     audio: Path | None = None
     reference_videos: tuple[VideoReference, ...] = ()
+    audio_trim: Trim = WHOLE
 
     @classmethod
     def of(cls, request: GenerationRequest) -> "Parts":
-        return cls(request.images, request.audio, request.reference_videos)
+        trim = WHOLE if request.audio is None else request.audio_trim
+        return cls(request.images, request.audio, request.reference_videos, trim)
 
     def put_into(self, request: GenerationRequest) -> GenerationRequest:
-        return replace(request, images=self.images, audio=self.audio, reference_videos=self.reference_videos)
+        return replace(
+            request,
+            images=self.images,
+            audio=self.audio,
+            audio_trim=self.audio_trim,
+            reference_videos=self.reference_videos,
+        )
 
 
 def frame_count_within(frames: int) -> int:
@@ -181,9 +194,9 @@ def cards_of(parts: Parts, first_id: int) -> tuple[Card, ...]:
         Card(0, image.path, roles.get(image.frame, Role.KEYFRAME), image.strength, image.frame)
         for image in parts.images
     ]
-    cards += [Card(0, video.path, Role.VIDEO, video.strength) for video in parts.reference_videos]
+    cards += [Card(0, video.path, Role.VIDEO, video.strength, trim=video.trim) for video in parts.reference_videos]
     if parts.audio is not None:
-        cards.append(Card(0, parts.audio, Role.SOUND))
+        cards.append(Card(0, parts.audio, Role.SOUND, trim=parts.audio_trim))
     return tuple(
         replace(card, id=number, strength=min(max(card.strength, WEAKEST), 1.0))
         for number, card in enumerate(cards, first_id)

@@ -117,6 +117,11 @@ class Thumbnails(QObject):
         found = self._ask(_Wish(source, Content.STRIP, box.width(), box.height()))
         return found[min(int(fraction * len(found)), len(found) - 1)] if found else None
 
+    @property
+    def num_bytes(self) -> int:
+        """What is kept in memory, at most `MEMORY_BYTES`."""
+        return self._num_bytes
+
     def problem(self, source: Source) -> Problem | None:
         return self._problems.get(source)
 

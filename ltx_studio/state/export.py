@@ -46,6 +46,7 @@ class ExportState(QObject):
     """One for the window. Panels change it by its methods and show its observables."""
 
     asked = Signal()  # somebody wants to export a clip: show the panel
+    presets_changed = Signal()  # there is another one
     _was_read = Signal(object)
     _was_probed = Signal(object)
 
@@ -68,6 +69,7 @@ class ExportState(QObject):
         self._wanted: Path | None = None  # the clip that is being read
         self._frames: tuple[int, int] | None = None  # the range it is to have then
         self._job_id: int | None = None
+        self._told = (0, 0.0)  # a job and how far it is, as its runner said last
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
         self._was_read.connect(self._show)
@@ -140,6 +142,20 @@ class ExportState(QObject):
             self.request.value = replace(self.request.value, settings=preset.settings)
             self.preset.value = name
             self._plan()
+
+    def save_preset(self, title: str) -> bool:
+        """Keep the settings under a name, for this and every later export; whether that went well."""
+        from engine.media.export_presets import save_preset  # noqa: PLC0415
+
+        try:
+            preset = save_preset(title, self.request.value.settings)
+        except EngineError as error:
+            self.problem.value = str(error)
+            return False
+        self.presets_changed.emit()
+        self.preset.value = preset.name
+        self._plan()
+        return True
 
     def change(self, **fields: Any) -> None:
         """Fields of the settings."""
@@ -268,7 +284,19 @@ class ExportState(QObject):
     @Slot(object)
     def _follow(self, snapshot: Snapshot) -> None:
         if self._job_id is not None:
-            self.job.value = snapshot.by_id.get(self._job_id)
+            self.job.value = self._as_far_as_told(snapshot.by_id.get(self._job_id))
+
+    def show_progress(self, job_id: int, fraction: float) -> None:
+        """How far the lane says it is; the queue's file hears that once a second."""
+        self._told = (job_id, fraction)
+        self.job.value = self._as_far_as_told(self.job.value)
+
+    def _as_far_as_told(self, item: Item | None) -> Item | None:
+        """A bar never goes back because the file was behind."""
+        job_id, fraction = self._told
+        if item is None or item.id != job_id or item.state != "running" or item.job.fraction >= fraction:
+            return item
+        return replace(item, job=item.job._replace(fraction=fraction))
 
     def _remember(self) -> None:
         values = {

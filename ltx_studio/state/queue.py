@@ -23,7 +23,7 @@ from engine.jobs.store import FILE_NAME, JobStore, NewJob, WhenDone
 from engine.media.export_request import ExportRequest
 from engine.request import GenerationRequest
 from ltx_studio.domain.job import JobUpdate
-from ltx_studio.domain.queue import Item, Snapshot, in_order
+from ltx_studio.domain.queue import Item, Snapshot, in_order, ran_out
 from ltx_studio.starter import with_model
 from ltx_studio.state.observable import Observable
 
@@ -64,7 +64,7 @@ class QueueState(QObject):
     put_back_asked = Signal()  # the queue is paused: what runs is to wait
     added = Signal(object)  # list of the numbers of jobs that now wait because the user asked for them
     noticed = Signal(str)  # something the user should know, in sentences
-    emptied = Signal()  # the last job that ran or waited has ended
+    emptied = Signal()  # the last job that ran or waited was made or has failed; not when somebody took it away
     _was_read = Signal(object)  # Snapshot
     _was_added = Signal(object)
     _add_ended = Signal()
@@ -337,7 +337,7 @@ class QueueState(QObject):
             self._woken_for[lane] = frozenset() if snapshot.is_paused else waiting
             if is_new:
                 wake.emit()
-        if before.num_to_make and not snapshot.num_to_make:
+        if ran_out(before, snapshot):
             self.emptied.emit()
 
     @Slot(object)

@@ -11,7 +11,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
-from engine.request import GenerationRequest
+from engine.request import WHOLE, GenerationRequest, Trim
 from ltx_studio.domain.reference_rules import Remarks, judge, parts_of
 from ltx_studio.domain.references import (
     WEAKEST,
@@ -99,7 +99,7 @@ class ReferencesState(QObject):
         role, frame = card.role, card.frame
         if role not in facts.roles:
             role, frame = suggested(facts, [item for item in self._cards if item.id != card.id], self.target)
-        changed = replace(card, path=path, role=role, frame=frame)
+        changed = replace(card, path=path, role=role, frame=frame, trim=WHOLE)  # times of another file
         self._change(self.tr("Replace {name}").format(name=card.path.name), changed)
 
     def remove(self, card: Card) -> None:
@@ -129,6 +129,10 @@ class ReferencesState(QObject):
     def set_frame(self, card: Card, frame: int) -> None:
         text = self.tr("Change the time of {name}").format(name=card.path.name)
         self._change(text, replace(card, frame=frame), "frame")
+
+    def set_trim(self, card: Card, trim: Trim) -> None:
+        text = self.tr("Change the part of {name} that is used").format(name=card.path.name)
+        self._change(text, replace(card, trim=trim), "trim")
 
     def end_gesture(self) -> None:
         """What is changed from now on is a step of its own."""

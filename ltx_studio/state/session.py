@@ -5,7 +5,7 @@ No widgets and no engine: commands change these values, the engine's events arri
 
 import operator
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,8 @@ class Session(QObject):
         self._turns: dict[int, int] = {}  # by job that was asked for and is not made yet
         self._num_turns = 0
         self._turn_shown = 0
+        # Whether a job's clip has another place than the player: what is on the timeline stays there.
+        self.is_shown_elsewhere: Callable[[GenerationRequest], bool] = lambda _request: False
 
     def edit(self, **fields: Any) -> None:
         """Change fields of the request. The names are those of `GenerationRequest`."""
@@ -48,8 +50,11 @@ class Session(QObject):
         self.is_seed_locked.value = True
 
     def take_settings(self, made_by: Mapping[str, Any]) -> None:
-        """Edit the request that made a clip, given as it is stored in the clip's file. Raises RequestError."""
-        self.request.value = GenerationRequest.from_dict(made_by)
+        """Edit the request that made a clip, given as it is stored in the clip's file. Raises RequestError.
+
+        Of a clip that was edited, what is written here is for a new one.
+        """
+        self.request.value = replace(GenerationRequest.from_dict(made_by), edit=None)
 
     def request_to_run(self) -> GenerationRequest:
         """The request as it is, with a new seed unless that is locked."""
@@ -91,14 +96,14 @@ class Session(QObject):
             return
         job = job.after(update.event)
         if isinstance(job.outcome, Result):
-            self._made(job.id, job.outcome)
+            self._made(job, job.outcome)
         if not job.is_running:
             self.preview.value = None
         self._set_job(job)
 
-    def _made(self, job_id: int, result: Result) -> None:
-        turn = self._turns.pop(job_id, 0)
-        if turn >= self._turn_shown:
+    def _made(self, job: Job, result: Result) -> None:
+        turn = self._turns.pop(job.id, 0)
+        if turn >= self._turn_shown and not self.is_shown_elsewhere(job.request):
             self._turn_shown = turn
             self.result.value = result
         self.clip_made.emit(result)

@@ -42,6 +42,12 @@ def side_letter(side: int) -> str:
     return "ABCD"[side]
 
 
+_IN_SECONDS = {
+    *("seconds", "audio_trim.start_s", "audio_trim.end_s"),
+    *("edit.start_s", "edit.end_s", "edit.seconds"),
+}
+
+
 def setting_name(field: str) -> str:
     """Of a field of a request, dotted; one that has no name here is shown as it is written in the file."""
     names = {
@@ -61,6 +67,8 @@ def setting_name(field: str) -> str:
         "silent": tr("Silent"),
         "images": tr("Pictures"),
         "audio": tr("Sound to follow"),
+        "audio_trim.start_s": tr("Sound from"),
+        "audio_trim.end_s": tr("Sound to"),
         "reference_videos": tr("Control videos"),
         "loras": tr("LoRA files"),
         "precision": tr("Precision"),
@@ -84,7 +92,7 @@ def setting_value(field: str, value: object) -> str:
             return tr("automatic")
         case bool():
             return tr("yes") if value else tr("no")
-        case float() | int() if field in ("seconds", "edit.start_s", "edit.end_s", "edit.seconds"):
+        case float() | int() if field in _IN_SECONDS:
             return tr("{seconds} s").format(seconds=QLocale().toString(float(value), "g", 6))
         case float():
             return QLocale().toString(value, "g", 6)

@@ -143,6 +143,7 @@ def _make_models(desk: Desk) -> QWidget:
 
     panel = ModelsPanel(desk.session, desk.preferences, desk.appearance, desk.closing)
     panel.models_changed.connect(desk.forecast.models_changed)
+    panel.models_changed.connect(desk.edits.state.models_changed)
     return panel
 
 

@@ -24,12 +24,13 @@ from PySide6.QtWidgets import (
 from engine.media.export_request import ExportRequest
 from ltx_studio.domain.queue import Item
 from ltx_studio.services.desktop import reveal
-from ltx_studio.state.export import OWN, ExportState
+from ltx_studio.state.export import ExportState
 from ltx_studio.state.observable import bind
 from ltx_studio.ui import export_words, queue_words
 from ltx_studio.ui.check_box import CheckBox
-from ltx_studio.ui.controls import Button, Choice, IconButton, Label, describe, set_role
+from ltx_studio.ui.controls import Button, IconButton, Label, describe, set_role
 from ltx_studio.ui.export_picture import ExportPicture
+from ltx_studio.ui.export_presets import PresetRow
 from ltx_studio.ui.export_range import TEXT_INSET, ExportRange
 from ltx_studio.ui.export_sound import ExportSound
 from ltx_studio.ui.theme import GAP, GRID, PADDING, WIDE_GAP, Appearance
@@ -86,13 +87,8 @@ class ExportPanel(QWidget):
         self._clip.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._facts = Label(role="secondary", parent=self)
         self._facts.setAccessibleName(self.tr("What the clip is"))
-        self._preset = Choice(
-            self.tr("Preset"), self.tr("Settings for a purpose; each can be changed"), appearance, self
-        )
-        for preset in state.presets():
-            self._preset.addItem(preset.title, preset.name)
-            self._preset.setItemData(self._preset.count() - 1, preset.about, Qt.ItemDataRole.ToolTipRole)
-        self._preset.addItem(self.tr("Own settings"), OWN)
+        self._presets = PresetRow(state, appearance, self)
+        self._preset = self._presets.choice
         self._about = Label(role="secondary", parent=self)
         self._about.setWordWrap(True)
         self.range = ExportRange(state, self)
@@ -132,7 +128,7 @@ class ExportPanel(QWidget):
         label = Label(self._preset.accessibleName(), "secondary", form)
         label.setBuddy(self._preset)
         column.addWidget(label)
-        column.addWidget(self._preset)
+        column.addWidget(self._presets)
         column.addWidget(self._about)
         for title, part in (
             (self.tr("Range"), self.range),
@@ -195,7 +191,7 @@ class ExportPanel(QWidget):
 
     def _order_keys(self) -> None:
         controls = [
-            *(self._preset, *self.range.controls(), *self.picture.controls(), *self.sound.controls()),
+            *(*self._presets.controls(), *self.range.controls(), *self.picture.controls(), *self.sound.controls()),
             *(self._name, self._browse, self._strip, self._export),
         ]
         for before, after in pairwise(controls):
@@ -206,7 +202,6 @@ class ExportPanel(QWidget):
         self._empty.clip_asked.connect(self.clip_wanted)
         self.range.marks_asked.connect(self.marks_wanted)
         self.range.refused.connect(self._say)
-        self._preset.activated.connect(lambda index: state.choose_preset(self._preset.itemData(index)))
         self.sound.file_asked.connect(self._choose_sound)
         self._name.editingFinished.connect(self._name_edited)
         self._browse.clicked.connect(self._choose_name)
@@ -270,9 +265,7 @@ class ExportPanel(QWidget):
         reading = self.tr("Reading the clip") if state.is_reading.value else ""
         self._facts.setText(reading or (export_words.clip_facts(source) if source is not None else ""))
 
-    def _show_preset(self, name: str) -> None:
-        index = self._preset.findData(name)
-        self._preset.setCurrentIndex(index if index >= 0 else self._preset.findData(OWN))
+    def _show_preset(self, _name: str) -> None:
         about = self._preset.currentData(Qt.ItemDataRole.ToolTipRole) or self.tr("As you set it below")
         self._about.setText(about)
 

@@ -13,10 +13,12 @@ from ltx_studio.services.player import Player
 from ltx_studio.state.export import ExportState
 from ltx_studio.state.preferences import Preferences
 from ltx_studio.state.queue import QueueState
+from ltx_studio.ui.throttle import Throttle
 
 if TYPE_CHECKING:
     from ltx_studio.ui.docks import Dock
 
+_REDRAW_MS = 100
 _LOOK_MS = 500  # how often the queue is read while an export runs; its runner writes how far it is once a second
 
 
@@ -33,6 +35,8 @@ class Exports(QObject):
         self._look = QTimer(self)
         self._look.setInterval(_LOOK_MS)
         self._look.timeout.connect(queue.refresh)
+        self._latest: ExportUpdate | None = None
+        self._redraw = Throttle(_REDRAW_MS, self._show_latest, self)
         queue.has_exports.connect(self._lane.wake)
         queue.put_back_asked.connect(self._lane.put_back)
         self._lane.happened.connect(self._happened)
@@ -74,12 +78,23 @@ class Exports(QObject):
         self._lane.close()
         self.state.close()
 
+    def _show_soon(self, update: ExportUpdate) -> None:
+        if update.progress is not None:
+            self._latest = update
+            self._redraw.request()
+
+    @Slot()
+    def _show_latest(self) -> None:
+        if self._latest is not None and self._latest.progress is not None:
+            self.state.show_progress(self._latest.job_id, self._latest.progress.fraction)
+
     @Slot(object)
     def _happened(self, update: ExportUpdate) -> None:
         if update.problem:
             self.said.emit(update.problem)
         job = update.job
         if job is None:
+            self._show_soon(update)
             return
         self._queue.refresh()
         if job.state == "running":

@@ -3,20 +3,17 @@
 What is generated goes into the queue, the bridge is woken when something waits there, and what its engine says reaches
 the session and the queue. Panels are declared in `ltx_studio.ui.docks`, commands in `ltx_studio.ui.actions`; they meet
 here. Panels know the state, never each other.
-
-Past 500 lines, because every part of the window is connected in this place.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QElapsedTimer, QSettings, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QElapsedTimer, Qt, Signal, Slot
 from PySide6.QtGui import QActionGroup, QCloseEvent
 from PySide6.QtWidgets import QApplication, QFrame, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from engine.errors import EngineError
-from engine.folders import data_folder
 from engine.request import GenerationRequest
 from ltx_studio.domain.job import NO_JOB, Failed, JobUpdate
 from ltx_studio.domain.queue import Item, Snapshot
@@ -51,11 +48,11 @@ from ltx_studio.ui.status_line import StatusLine
 from ltx_studio.ui.theme import DARK, LIGHT, Appearance
 from ltx_studio.ui.timeline_desk import TimelineDesk
 from ltx_studio.ui.viewer import Viewer
+from ltx_studio.ui.volume_memory import VolumeMemory
 from ltx_studio.ui.welcome_page import WelcomePage
+from ltx_studio.ui.window_layout import WindowLayout
 
 FIRST_SIZE = (1440, 900)
-_LAYOUT_VERSION = 3  # raised when docks change so much that a saved layout no longer means anything
-_LAYOUT_SAVED_AFTER_MS = 500
 _MESSAGE_MS = 5000
 _NUM_TAKES = 4
 _MODELS_PANEL = "models"
@@ -97,6 +94,7 @@ class MainWindow(QMainWindow):
         self._is_closed = False
         self._request_before_edit: GenerationRequest | None = None
         self.player = Player(self)
+        self._volume = VolumeMemory(self.player, preferences)
         self.forecast = Forecast(session, self)
         self._monitor = MemoryMonitor(self)
         self._motion = Motion(preferences, self)
@@ -126,13 +124,11 @@ class MainWindow(QMainWindow):
         self.palette_box = CommandPalette(self._commands, self.actions_by_name, preferences, appearance, self)
         self._settings_window: SettingsWindow | None = None  # made when it is first wanted
         self._welcome: WelcomePage | None = None
-        self._layout_below_welcome: QByteArray | None = None
-        self._save_soon = QTimer(self)
-        self._save_soon.setSingleShot(True)
-        self._save_soon.setInterval(_LAYOUT_SAVED_AFTER_MS)
         self._arrange()
+        self._layout = WindowLayout(self, self.timeline.split)
         self._connect()
-        self._restore_layout()
+        self._reset_layout()
+        self._layout.restore()
         self._monitor.start()
         self.prompt_panel.prompt.setFocus()
 
@@ -169,6 +165,7 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         self.closing.connect(self._monitor.stop)
+        self.closing.connect(self._volume.write)
         self.closing.connect(self.player.close)
         self.closing.connect(self.stage.close_threads)
         if self.timeline.panel is not None:
@@ -188,7 +185,6 @@ class MainWindow(QMainWindow):
         self.viewer.example_asked.connect(self._write_example)
         self.status_line.monitor_asked.connect(self._docks.by_name["monitor"].toggle)
         self.status_line.seal_asked.connect(self._open_privacy)
-        self._save_soon.timeout.connect(self._save_layout)
         for name, dock in self._docks.by_name.items():
             dock.shown_changed.connect(self.actions_by_name[f"show_{name}"].setChecked)
             for change in (dock.shown_changed, dock.topLevelChanged, dock.dockLocationChanged):
@@ -211,7 +207,7 @@ class MainWindow(QMainWindow):
         self.when_done.said.connect(self._say)
         self.closing.connect(self.when_done.close)
         self.edits.said.connect(self._say)
-        self.edits.show_in(self._docks.by_name["edit"], self._leave_welcome)
+        self.edits.show_in(self._docks.by_name, self._leave_welcome)
         self.exports.said.connect(self._say)
         self.exports.show_in(self._docks.by_name["export"], self._leave_welcome)
         self.queue_panel.reveal_asked.connect(self.exports.reveal_file)
@@ -328,6 +324,9 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _duplicate(self, request: GenerationRequest) -> None:
         """Write a job's request again, with its seed, to be changed; the model is the one that is used now."""
+        if request.edit is not None:
+            self.edits.adopt(request)
+            return
         self._queue.give_up()
         self._session.request.value = replace(request, model=self._session.request.value.model)
         self._session.is_seed_locked.value = True
@@ -401,17 +400,16 @@ class MainWindow(QMainWindow):
             self._welcome.said.connect(self._say)
             self.closing.connect(self._welcome.end)
             self._pages.addWidget(self._welcome)
-        self._layout_below_welcome = self.saveState(_LAYOUT_VERSION)
+        self._layout.put_aside()
         for dock in self._docks.by_name.values():
             dock.hide()
         self._pages.setCurrentWidget(self._welcome)
         self._welcome.start.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _leave_welcome(self) -> None:
-        if self._layout_below_welcome is not None:
+        if self._layout.is_aside:
             self._pages.setCurrentIndex(0)
-            self.restoreState(self._layout_below_welcome, _LAYOUT_VERSION)
-            self._layout_below_welcome = None
+            self._layout.bring_back()
 
     @Slot()
     def _go_to_models(self) -> None:
@@ -460,8 +458,7 @@ class MainWindow(QMainWindow):
         if (self._session.is_running.value or self.exports.is_running) and not self._may_quit(self):
             event.ignore()
             return
-        self._save_soon.stop()
-        self._save_layout()
+        self._layout.save()
         self.closing.emit()
         self._is_closed = True
         self._bridge.stop_soon()
@@ -469,34 +466,11 @@ class MainWindow(QMainWindow):
 
     # --- layout -------------------------------------------------------------------------------------------------------
 
-    def _settings(self) -> QSettings:
-        return QSettings(str(data_folder() / "window.ini"), QSettings.Format.IniFormat)
-
-    def _restore_layout(self) -> None:
-        self._reset_layout()
-        settings = self._settings()
-        geometry, state = settings.value("geometry"), settings.value("state")
-        if isinstance(geometry, QByteArray) and isinstance(state, QByteArray):  # whoever edits the file may break it
-            self.restoreGeometry(geometry)
-            self.restoreState(state, _LAYOUT_VERSION)
-        middle = settings.value("middle")
-        if self.timeline.split is not None and isinstance(middle, QByteArray):
-            self.timeline.split.restoreState(middle)
-
     @Slot()
     def _layout_changed(self) -> None:
+        """Docks change once more while the window goes; a slot of the window's own is not called then."""
         if self.isVisible():
-            self._save_soon.start()
-
-    @Slot()
-    def _save_layout(self) -> None:
-        """Soon after each change of the panels and on closing, so that little is lost however the program ends."""
-        settings = self._settings()
-        settings.setValue("geometry", self.saveGeometry())
-        settings.setValue("state", self._layout_below_welcome or self.saveState(_LAYOUT_VERSION))
-        if self.timeline.split is not None:
-            settings.setValue("middle", self.timeline.split.saveState())
-        settings.sync()
+            self._layout.save_soon()
 
     def _reset_layout(self) -> None:
         self._leave_welcome()

@@ -11,6 +11,7 @@ from ltx_studio.ui import queue_words
 from ltx_studio.ui.controls import Button, IconButton, Label, describe
 from ltx_studio.ui.queue_actions import QueueActions
 from ltx_studio.ui.queue_delegate import ROW_PIXELS
+from ltx_studio.ui.queue_done import WhenDoneButton
 from ltx_studio.ui.queue_model import QueueModel
 from ltx_studio.ui.queue_view import QueueView
 from ltx_studio.ui.theme import GAP, GRID, PADDING, Appearance
@@ -60,8 +61,7 @@ class QueuePanel(QWidget):
         self._summary = Label(parent=self)
         self._summary.setAccessibleName(self.tr("Queue in short"))
         self._buttons = {name: self._button(name, icon_name, appearance) for name, icon_name in _BUTTONS}
-        self._notify = IconButton("mdi6.bell-off-outline", self.tr("Notify when done"), appearance, self)
-        self._notify.setCheckable(True)
+        self._when_done = WhenDoneButton(appearance, self)
         self._clear = IconButton("mdi6.broom", self.tr("Clear finished"), appearance, self)
         describe(self._clear, self.tr("Clear finished"), self.tr("Clear finished: forget jobs that ended; clips stay"))
         self._error = Label(role="danger-small", parent=self)
@@ -95,7 +95,7 @@ class QueuePanel(QWidget):
         for button in self._buttons.values():
             first.addWidget(button)
         first.addSpacing(GAP)
-        first.addWidget(self._notify)
+        first.addWidget(self._when_done)
         first.addWidget(self._clear)
         self._summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._pages = QStackedWidget(self)
@@ -118,7 +118,7 @@ class QueuePanel(QWidget):
         self._editing.give_up_asked.connect(self._state.give_up)
         self._pause.clicked.connect(self._toggle_paused)
         self._clear.clicked.connect(self._state.clear)
-        self._notify.clicked.connect(self._notify_chosen)
+        self._when_done.chosen.connect(self._state.set_when_done)
         self.view.selectionModel().selectionChanged.connect(self._show_error)
         self._tick.timeout.connect(self._count_down)
         bind(self._state.snapshot, self._show)
@@ -142,11 +142,7 @@ class QueuePanel(QWidget):
             describe(self._pause, self.tr("Pause all"), self.tr("Start no further clip; what runs waits too"))
         num_ended = sum(snapshot.num_by_state[state] for state in ("done", "failed", "cancelled"))
         self._clear.setEnabled(num_ended > 0)
-        is_notifying = snapshot.when_done == "notify"
-        self._notify.setChecked(is_notifying)
-        self._notify.set_icon_name("mdi6.bell-ring-outline" if is_notifying else "mdi6.bell-off-outline")
-        is_on = self.tr("You are told when the last clip is made") if is_notifying else ""
-        describe(self._notify, self.tr("Notify when done"), is_on or self.tr("Tell me when the last clip is made"))
+        self._when_done.show_choice(snapshot.when_done)
         self._show_error()
         self._show_summary()
         if snapshot.num_to_make and not snapshot.is_paused:
@@ -179,10 +175,6 @@ class QueuePanel(QWidget):
     @Slot()
     def _toggle_paused(self) -> None:
         self._state.set_paused(not self._state.snapshot.value.is_paused)
-
-    @Slot(bool)
-    def _notify_chosen(self, is_wanted: bool) -> None:
-        self._state.set_when_done("notify" if is_wanted else "nothing")
 
     @Slot()
     def _show_error(self) -> None:

@@ -1,5 +1,7 @@
 """One reference: its file, its role, how strongly and when, and what will be done with it."""
 
+import math
+
 from PySide6.QtCore import (
     QByteArray,
     QEvent,
@@ -27,7 +29,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QMenu, QSizePolicy, QStyle, QVBoxLayout, QWidget
 
-from ltx_studio.domain.reference_rules import Remarks
+from engine.request import Trim
+from ltx_studio.domain.reference_rules import Remarks, used_sound_s
 from ltx_studio.domain.references import Card, Finding, Kind, MediaFacts, Role
 from ltx_studio.services.reference_probe import Preview
 from ltx_studio.state.references import ReferencesState
@@ -35,6 +38,7 @@ from ltx_studio.ui import reference_words
 from ltx_studio.ui.controls import Choice, IconButton, Label, WholeNumber, describe, keeps, set_role
 from ltx_studio.ui.reference_preview import Thumbnail, Waveform
 from ltx_studio.ui.reference_time import TimeField
+from ltx_studio.ui.reference_trim import TrimFields
 from ltx_studio.ui.theme import GAP, GRID, RADIUS, Appearance
 
 CARD_TYPE = "application/x-ltx-studio-reference"  # a card on its way to another place; the data is its id
@@ -69,6 +73,7 @@ class ReferenceCard(QWidget):
         self._strength.setAcceptDrops(False)
         self._strength.lineEdit().setAcceptDrops(False)
         self._time = TimeField(self)
+        self._trim = TrimFields(self)
         self._strength_label = Label(self.tr("Strength"), "secondary", self)
         self._time_label = Label(self.tr("Time"), "secondary", self)
         self._effect = Label("", "secondary", self)
@@ -108,6 +113,7 @@ class ReferenceCard(QWidget):
         layout.addWidget(self._waveform)
         layout.addLayout(role)
         layout.addLayout(numbers)
+        layout.addWidget(self._trim)
         layout.addWidget(self._effect)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
@@ -121,6 +127,9 @@ class ReferenceCard(QWidget):
         self._time.chosen.connect(self._frame_chosen)
         self._time.editingFinished.connect(state.end_gesture)
         self._time.refused.connect(self._show_complaint)
+        self._trim.chosen.connect(self._trim_chosen)
+        self._trim.editing_finished.connect(state.end_gesture)
+        self._trim.refused.connect(self._show_complaint)
         self._replace.clicked.connect(self._ask_replace)
         self._remove.clicked.connect(self.remove)
         self._move_up = self._action(self.tr("Move up"), "Ctrl+Up", self.move_up)
@@ -166,6 +175,7 @@ class ReferenceCard(QWidget):
             if self._strength.value() != round(100 * card.strength):
                 self._strength.setValue(round(100 * card.strength))
         self._time.show_frame(target.frame_of(card), target.frames, target.frame_rate)
+        self._show_trim(card, finding)
         self._show_effect(reference_words.effect(card, remarks, finding, target), remarks)
         cards = self._state.cards
         self._move_up.setEnabled(cards[0].id != card.id)
@@ -190,8 +200,21 @@ class ReferenceCard(QWidget):
         self._thumbnail.setVisible(not has_waveform)
         target = self._state.target
         if peaks is not None and isinstance(finding, MediaFacts) and finding.sound_s:
-            clip_s = finding.sound_s if target.frames is None else target.frame_rate.seconds(target.frames)
-            self._waveform.show_sound(peaks, min(clip_s / finding.sound_s, 1.0))
+            used_s = max(used_sound_s(card, finding), 0.0)
+            if target.frames is not None:
+                used_s = min(used_s, target.frame_rate.seconds(target.frames))
+            start = min(card.trim.start_s / finding.sound_s, 1.0)
+            self._waveform.show_sound(peaks, start, min(start + used_s / finding.sound_s, 1.0))
+
+    def _show_trim(self, card: Card, finding: Finding) -> None:
+        """In the file's own frames; of a sound, which has none, in those of the clip to be made."""
+        facts = finding if isinstance(finding, MediaFacts) and card.has_trim else None
+        self._trim.setVisible(facts is not None)
+        if facts is None:
+            return
+        rate = facts.frame_rate or self._state.target.frame_rate
+        num_frames = facts.frames if facts.frame_rate else math.ceil(rate.frames_in(facts.sound_s or 0.0))
+        self._trim.show_trim(card.trim, num_frames, rate)
 
     def _show_roles(self, card: Card, finding: Finding) -> None:
         """What the file can be for, and what it is for now even where that is impossible."""
@@ -266,9 +289,13 @@ class ReferenceCard(QWidget):
     def _frame_chosen(self, frame: int) -> None:
         self._state.set_frame(self.card, frame)
 
+    @Slot(object)
+    def _trim_chosen(self, trim: Trim) -> None:
+        self._state.set_trim(self.card, trim)
+
     def controls(self) -> list[QWidget]:
         """In reading order, for the keyboard; some may be hidden."""
-        return [self, self._remove, self._role, self._replace, self._strength, self._time]
+        return [self, self._remove, self._role, self._replace, self._strength, self._time, *self._trim.fields()]
 
     def event(self, event: QEvent) -> bool:
         is_plain = isinstance(event, QKeyEvent) and event.modifiers() == Qt.KeyboardModifier.NoModifier

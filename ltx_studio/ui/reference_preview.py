@@ -54,20 +54,22 @@ class Thumbnail(QWidget):
 
 
 class Waveform(QWidget):
-    """The outline of a sound; what lies after `used` of it, 0 to 1, is faint, and a line marks where that begins."""
+    """The outline of a sound; what lies outside the part that the clip uses is faint, and a line marks its ends."""
 
     def __init__(self, appearance: Appearance, parent: QWidget) -> None:
         super().__init__(parent)
         self._appearance = appearance
         self._peaks: Peaks | None = None
-        self._used = 1.0
+        self._used = (0.0, 1.0)
         self.setFixedHeight(WAVEFORM_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         appearance.theme.changed.connect(self._theme_changed)
 
-    def show_sound(self, peaks: Peaks | None, used: float) -> None:
-        self._peaks, self._used = peaks, used
-        self.setAccessibleName(self.tr("Waveform; the clip uses {percent} % of it").format(percent=round(100 * used)))
+    def show_sound(self, peaks: Peaks | None, start: float, end: float) -> None:
+        """`start` and `end` of what is used, 0 to 1 of the whole."""
+        self._peaks, self._used = peaks, (start, end)
+        percent = round(100 * (end - start))
+        self.setAccessibleName(self.tr("Waveform; the clip uses {percent} % of it").format(percent=percent))
         self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
@@ -79,7 +81,7 @@ class Waveform(QWidget):
         painter.drawRoundedRect(self.rect(), GRID, GRID)
         if self._peaks is None:
             return
-        half, end = self.height() / 2, self._used * self.width()
+        half, (start, end) = self.height() / 2, (share * self.width() for share in self._used)
         columns = np.linspace(0, len(self._peaks), self.width() + 1).astype(int)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         colour = QColor(theme.sound)
@@ -87,11 +89,12 @@ class Waveform(QWidget):
             stretch = self._peaks[columns[x] : max(columns[x + 1], columns[x] + 1)]
             top = half - min(float(stretch[:, 1].max()), 1.0) * (half - 2)
             bottom = half - max(float(stretch[:, 0].min()), -1.0) * (half - 2)
-            painter.setOpacity(1 if x < end else _UNUSED_OPACITY)
+            painter.setOpacity(1 if start <= x < end else _UNUSED_OPACITY)
             painter.fillRect(QRectF(x, top - 0.5, 1, bottom - top + 1), colour)
-        if self._used < 1:
-            painter.setOpacity(1)
-            painter.fillRect(QRectF(round(end), 0, 1, self.height()), QColor(theme.text))
+        painter.setOpacity(1)
+        for share, x in zip(self._used, (start, end), strict=True):
+            if 0 < share < 1:
+                painter.fillRect(QRectF(round(x), 0, 1, self.height()), QColor(theme.text))
 
     def _theme_changed(self, _theme: object) -> None:
         self.update()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication
 
-from ltx_studio.domain.reference_rules import Code, Remark, Remarks
+from engine.request import WHOLE
+from ltx_studio.domain.reference_rules import Code, Remark, Remarks, used_frames
 from ltx_studio.domain.references import Card, Finding, MediaFacts, Role, Target, Unreadable, frame_count_within
 from ltx_studio.ui import words
 
@@ -57,7 +58,7 @@ def effect(card: Card, remarks: Remarks, finding: Finding, target: Target) -> st
     """What the engine will do with a card, or why it is left out."""
     if not left_out(remarks):
         return " ".join(_told(remark, card, target) for remark in remarks)
-    return tr("Left out: {reason}").format(reason=_reason(remarks[0], finding, target))
+    return tr("Left out: {reason}").format(reason=_reason(remarks[0], card, finding, target))
 
 
 def _told(remark: Remark, card: Card, target: Target) -> str:
@@ -72,18 +73,32 @@ def _told(remark: Remark, card: Card, target: Target) -> str:
             sentence = tr("The clip shows it at {time}.") if card.strength == 1 else tr("The clip nears it at {time}.")
             return sentence.format(time=_time(int(remark.number), target))
         case Code.SOUND:
-            if not remark.number:
-                return tr("The picture follows it, and the clip keeps that sound.")
-            sentence = tr("The picture follows its first {length}, and the clip keeps that sound.")
-            return sentence.format(length=words.duration(remark.number))
+            return _sound(remark, card)
         case Code.SOUND_ENDS_EARLY:
             return tr("After {length} the clip is silent.").format(length=words.duration(remark.number))
         case Code.VIDEO:
             if not remark.number:
                 return tr("The LoRA guides the picture by it.")
-            return tr("The LoRA guides the picture by its first {frames} frames.").format(frames=int(remark.number))
+            if card.trim.start_s:
+                sentence = tr("The LoRA guides the picture by {frames} frames of it, from {start} on.")
+            else:
+                sentence = tr("The LoRA guides the picture by its first {frames} frames.")
+            return sentence.format(frames=int(remark.number), start=words.duration(card.trim.start_s))
         case _:
             return _beside(remark, target)
+
+
+def _sound(remark: Remark, card: Card) -> str:
+    start_s = card.trim.start_s
+    if not remark.number and card.trim == WHOLE:
+        return tr("The picture follows it, and the clip keeps that sound.")
+    if not remark.number:
+        return tr("The picture follows this part of it, and the clip keeps that sound.")
+    if start_s:
+        sentence = tr("The picture follows {length} of it, from {start} on, and the clip keeps that sound.")
+    else:
+        sentence = tr("The picture follows its first {length}, and the clip keeps that sound.")
+    return sentence.format(length=words.duration(remark.number), start=words.duration(start_s))
 
 
 def _beside(remark: Remark, target: Target) -> str:
@@ -105,7 +120,7 @@ def _beside(remark: Remark, target: Target) -> str:
             raise AssertionError(remark)
 
 
-def _reason(remark: Remark, finding: Finding, target: Target) -> str:
+def _reason(remark: Remark, card: Card, finding: Finding, target: Target) -> str:
     other = remark.other.path.name if remark.other is not None else ""
     match remark.code:
         case Code.UNREADABLE:
@@ -125,11 +140,19 @@ def _reason(remark: Remark, finding: Finding, target: Target) -> str:
             return tr("a clip needs an IC-LoRA that reads it, such as one for depth or pose. Add one to the LoRAs.")
         case Code.TOO_SHORT:
             assert isinstance(finding, MediaFacts)
-            longest_s = target.frame_rate.seconds(frame_count_within(finding.frames))
-            sentence = tr("it has {frames} frames, and the clip needs {needed}. Make the clip {seconds} or shorter.")
+            frames = used_frames(card, finding)
+            longest_s = target.frame_rate.seconds(frame_count_within(frames))
+            if frames < finding.frames:
+                sentence = tr("the part has {frames} frames, and the clip needs {needed}. Use more of it.")
+            else:
+                sentence = tr(
+                    "it has {frames} frames, and the clip needs {needed}. Make the clip {seconds} or shorter."
+                )
             return sentence.format(
-                frames=finding.frames, needed=int(remark.number), seconds=words.duration(floor(10 * longest_s) / 10)
+                frames=frames, needed=int(remark.number), seconds=words.duration(floor(10 * longest_s) / 10)
             )
+        case Code.NOTHING_LEFT:
+            return tr("the part to use begins after its end. Let it begin earlier.")
         case _:
             return tr("this file cannot be that. Choose another role or another file.")
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from PySide6.QtGui import QAction
 
+from ltx_studio.domain.edits import show_take
 from ltx_studio.domain.timecode import TimeUnit
 from ltx_studio.domain.timeline import Clip, Edge, EditRefused, Timeline, TrackKind
 from ltx_studio.domain.timeline_details import (
@@ -17,7 +18,6 @@ from ltx_studio.domain.timeline_details import (
     LOWEST_GAIN_DB,
     add_marker,
     add_track,
-    choose_take,
     link,
     mark_range,
     remove_marker,
@@ -330,7 +330,7 @@ class TimelineCommands:
         def edit(timeline: Timeline, clip: Clip) -> Timeline:
             if len(clip.takes) < 2:
                 raise EditRefused("This clip has one take.", remedy="Make another one of it first.")
-            return choose_take(timeline, clip.id, (clip.chosen + step) % len(clip.takes))
+            return show_take(timeline, clip.id, (clip.chosen + step) % len(clip.takes))
 
         self._with_clip(tr("choose take"), edit)
 

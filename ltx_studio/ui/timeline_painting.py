@@ -39,6 +39,7 @@ _TICK_HEIGHT, _LABEL_TICK_HEIGHT = 5, 12
 _PLAYHEAD_PIXELS = 5  # half of the playhead's handle in the ruler
 _MARK_PIXELS = 4  # the height of the marked range in the ruler
 _SHADE = 150  # of 255: what lies outside of the marked range
+_NEW_FILL = 100  # over what is to be made anew: the pictures are still seen
 _PATTERN_PIXELS = 8  # after which Qt's hatching repeats
 
 
@@ -304,7 +305,7 @@ def _paint_zones(painter: QPainter, scene: Scene, zones: Zones) -> None:
     if not any(clip.id == zones.clip_id for clip in timeline.clips()):
         return
     fill = QColor(colours.selection)
-    fill.setAlpha(_SHADE)
+    fill.setAlpha(_NEW_FILL)
     for clip in timeline.linked(zones.clip_id):
         track = timeline.place_of(clip.id)[0]
         if not (zones.on_picture if track.kind is TrackKind.PICTURE else zones.on_sound):

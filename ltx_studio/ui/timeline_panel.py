@@ -31,9 +31,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from ltx_studio.domain.edits import show_take
 from ltx_studio.domain.timecode import TimeUnit, spelled
 from ltx_studio.domain.timeline import Timeline
-from ltx_studio.domain.timeline_details import choose_take, set_in, set_out
+from ltx_studio.domain.timeline_details import set_in, set_out
 from ltx_studio.state.observable import bind
 from ltx_studio.state.timeline import tr
 from ltx_studio.ui.actions import with_keys
@@ -68,6 +69,7 @@ _ZOOMS = (
 _MENU_OF_CLIP = (
     *("cut_clip", "trim_start", "trim_end", "", "delete_clips", "ripple_delete", "", "mark_clip", "link_clips"),
     *("clip_louder", "clip_quieter", "", "insert_clip", "append_clip"),
+    *("", "edit_retake", "edit_extend", "edit_foley", "edit_lipdub", "", "compare_takes", "roll_again"),
 )
 _MENU_OF_EMPTY = (
     "add_marker",
@@ -353,10 +355,10 @@ class TimelinePanel(QWidget):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         is_clip = hit.target in (Target.CLIP, Target.EDGE) and hit.clip_id is not None
         for name in _MENU_OF_CLIP if is_clip else _MENU_OF_EMPTY:
-            if name:
-                menu.addAction(self._actions[name])
-            else:
+            if not name:
                 menu.addSeparator()
+            elif name in self._actions:  # a timeline on its own has none to edit clips with
+                menu.addAction(self._actions[name])
         if is_clip and hit.clip_id is not None:
             self._add_takes(menu, hit.clip_id)
         menu.popup(at)
@@ -373,7 +375,7 @@ class TimelinePanel(QWidget):
             action.setCheckable(True)
             action.setChecked(index == clip.chosen)
             action.triggered.connect(
-                lambda _is_checked, index=index: self._state.edit(tr("choose take"), choose_take, clip_id, index)
+                lambda _is_checked, index=index: self._state.edit(tr("choose take"), show_take, clip_id, index)
             )
 
 

@@ -10,6 +10,7 @@ The player plays a file's own sound. Gaps are passed over.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -27,6 +28,7 @@ class _Coming:
     """A clip of the timeline that the player was asked to open."""
 
     clip_id: int
+    path: Path  # of the take that was on show then
     media_frame: int
     speed: int  # 0: paused
 
@@ -280,10 +282,9 @@ class TimelinePlayback(QObject):
                 self._go_on(speed)
             self.looked_at_changed.emit()
             return
-        is_on_its_way = self._coming is not None and self._find(self._coming.clip_id) is not None
-        before = self._find(self._coming.clip_id) if self._coming is not None else None
-        self._coming = _Coming(clip.id, frame, speed)
-        if not (is_on_its_way and before is not None and before.media.path == clip.media.path):
+        is_on_its_way = self._coming is not None and self._coming.path == clip.media.path
+        self._coming = _Coming(clip.id, clip.media.path, frame, speed)
+        if not is_on_its_way:
             self._player.open(clip.media.path)
 
     def _go_on(self, speed: int) -> None:

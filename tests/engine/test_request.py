@@ -20,9 +20,10 @@ from engine.request import (
     LoraReference,
     Preset,
     Retake,
+    Trim,
     VideoReference,
 )
-from engine.types import FrameRate, Size
+from engine.types import FrameRange, FrameRate, Size
 
 FULL = GenerationRequest(
     prompt="ñandú 走る",
@@ -41,8 +42,9 @@ FULL = GenerationRequest(
     images=(ImageReference(Path("a b.png"), -1, 0.5),),
     audio=Path("voice.wav"),
     audio_fit="loop",
-    reference_videos=(VideoReference(Path("pose.mp4"), 0.8),),
-    loras=(LoraReference(Path("style.safetensors"), 0.7),),
+    audio_trim=Trim(1.5, 4.25),
+    reference_videos=(VideoReference(Path("pose.mp4"), 0.8), VideoReference(Path("edge.mp4"), trim=Trim(2.0))),
+    loras=(LoraReference(Path("style.safetensors"), 0.7), LoraReference(Path("ic.safetensors"), 1.0, 0.0)),
     precision="fp32",
     memory="resident",
     device="cpu",
@@ -55,6 +57,33 @@ def test_a_request_survives_json(request_: GenerationRequest) -> None:
     values = json.loads(json.dumps(request_.to_dict()))
 
     assert GenerationRequest.from_dict(values) == request_
+
+
+def test_a_request_without_trims_is_written_as_before_there_were_any() -> None:
+    request = GenerationRequest("a ball", audio=Path("a.wav"), reference_videos=(VideoReference(Path("b.mp4")),))
+    old = {
+        "schema": 1,
+        "prompt": "a ball",
+        "audio": "a.wav",
+        "reference_videos": [{"path": "b.mp4", "strength": 1.0}],
+    }
+
+    assert request.to_dict() == old
+    assert GenerationRequest.from_dict(old) == request
+
+
+@pytest.mark.parametrize(
+    ("trim", "frames"),
+    [
+        (Trim(), (0, 48)),
+        (Trim(0.5), (12, 48)),
+        (Trim(0.5, 1.0), (12, 24)),
+        (Trim(1.0, 9.0), (24, 48)),
+        (Trim(9.0), (48, 48)),
+    ],
+)
+def test_a_trim_is_frames_of_a_clip_as_far_as_it_goes(trim: Trim, frames: tuple[int, int]) -> None:
+    assert trim.frames(FrameRate.parse(24), 48) == FrameRange(*frames)
 
 
 @pytest.mark.parametrize(

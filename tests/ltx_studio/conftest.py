@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from tests.fakes.studio import OpenStudio, Studio
 
 
+@pytest.fixture(autouse=True)
+def undisturbed_network(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - pytest calls it
+    """Audit hooks stay for the life of a process; commands that a test runs in it do not add one each."""
+    monkeypatch.setattr("sys.addaudithook", lambda _hook: None)
+
+
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """A clip of nine numbered frames."""

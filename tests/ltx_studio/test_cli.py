@@ -23,12 +23,6 @@ from tests.fakes.models import header_of, rewrite_header
 SMALL = ["--preset", "draft", "--size", "128x64", "--frames", "9", "--silent", "--seed", "3", "--progress", "none"]
 
 
-@pytest.fixture(autouse=True)
-def _undisturbed_network(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    """Audit hooks stay for the life of a process; tests of the command line do not add one each."""
-    monkeypatch.setattr("sys.addaudithook", lambda _hook: None)
-
-
 def generate(model: Path | str, output: Path, *more: str) -> int:
     return run_command_line(["generate", "a red ball bounces", "--model", str(model), "-o", str(output), *SMALL, *more])
 

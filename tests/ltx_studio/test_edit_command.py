@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from engine.media.read import probe_clip
-from ltx_studio.cli import EXIT_OK, EXIT_REQUEST, run_command_line
+from ltx_studio.cli import EXIT_MODEL, EXIT_OK, EXIT_REQUEST, run_command_line
 from tests.fakes.clips import write_numbered_clip
+from tests.fakes.loras import write_random_lora
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +94,35 @@ def test_a_mistake_is_one_sentence(
 def test_without_a_file_to_write_nothing_is_loaded(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["foley", str(clip)]) == EXIT_REQUEST
     assert "-o" in capsys.readouterr().err
+
+
+def test_a_dub_without_its_lora_exits_as_for_a_missing_model(
+    clip: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["lipdub", str(clip), 'a face says "mo"', "--model", str(tiny_model)]
+
+    code = run_command_line([*arguments, "-o", str(tmp_path / "out.mkv"), "--json"])
+
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert code == EXIT_MODEL
+    assert "lip-dub LoRA" in error["message"]
+    assert error["remedy"]
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_a_dub_of_a_range_is_made_and_reported(
+    clip: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lora = write_random_lora(tiny_model, tmp_path / "my-lipdub.safetensors")
+    arguments = ["lipdub", str(clip), 'a face says "mo"', "--from", "0.5", "--to", "0.9", "--lora", f"{lora}:0.8"]
+
+    code = run_command_line(
+        [*arguments, "--model", str(tiny_model), "--preset", "draft", "-o", str(tmp_path / "out.mkv"), "--json"]
+    )
+
+    values = json.loads(capsys.readouterr().out)
+    assert code == EXIT_OK
+    assert (values["width"], values["height"], values["frames"]) == (64, 32, 41)
+    assert [zone["kind"] for zone in values["plan"]["edit"]["sound"]][::2] == ["kept", "new", "kept"]
+    (said,) = [choice for choice in values["plan"]["choices"] if choice["what"].startswith("LoRA")]
+    assert said["value"] == "0.8"

@@ -460,14 +460,6 @@ def test_the_menu_key_offers_every_action(queue: Queue) -> None:
     assert {"Edit", "Move to top", "Cancel", "Remove from queue", "Priority", "Try again"} <= set(texts)
 
 
-def test_notify_is_remembered(open_studio: OpenStudio, qtbot: QtBot) -> None:
-    studio = open_studio()
-
-    studio.click("Notify when done")
-
-    qtbot.waitUntil(lambda: studio.queue.snapshot.value.when_done == "notify")
-
-
 def test_a_thousand_jobs_are_shown_without_holding_the_window_up(open_studio: OpenStudio, qtbot: QtBot) -> None:
     studio = open_studio()
     with JobStore() as store:

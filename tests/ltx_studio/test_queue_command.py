@@ -143,6 +143,12 @@ def test_pausing_without_a_job_pauses_the_queue(queue: Queue) -> None:
     assert states(queue) == {1: "waiting"}
 
 
+def test_what_the_window_does_when_the_queue_is_done_is_set(queue: Queue) -> None:
+    assert queue("when-done", "sleep") == {"when_done": "sleep"}
+
+    assert queue("list")["when_done"] == "sleep"
+
+
 def test_jobs_are_put_in_order(queue: Queue) -> None:
     for _ in range(3):
         add(queue)

@@ -25,7 +25,7 @@ PAIRS = [
 GREYS = (*BACKGROUNDS, "divider", "line", "text", "text_dim", "text_disabled")
 # Hexadecimal colours, Qt's named ones, and the calls that make one from numbers.
 COLOUR = re.compile(
-    r"#[0-9a-fA-F]{3,8}\b|GlobalColor|QColor\(\s*[\d\"']|rgba?\(|\bQt\.(?:white|black|red|green|blue)\b"
+    r"#[0-9a-fA-F]{3,8}\b|GlobalColor|QColor\(\s*[\d\"']|(?<!\.)rgba?\(|\bQt\.(?:white|black|red|green|blue)\b"
 )
 
 both = pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)

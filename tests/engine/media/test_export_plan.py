@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import RequestError
 from engine.media.export_plan import ExportPlan, default_output, plan_export
-from engine.media.export_presets import export_presets, find_preset, own_presets_folder
+from engine.media.export_presets import export_presets, find_preset, own_presets_folder, save_preset
 from engine.media.export_request import AddedAudio, ExportRequest, ExportSettings, Fit, Format
 from engine.media.export_source import Packet, Picture, Sound, Source
 from engine.types import FrameRate, Size
@@ -224,6 +224,27 @@ def test_an_own_preset_is_found_and_a_damaged_one_is_left_out(caplog: pytest.Log
     assert find_preset("festival").settings.frame_rate == FrameRate.parse(25)
     assert "broken" not in export_presets()
     assert "broken.json" in caplog.text
+
+
+def test_settings_are_kept_as_a_preset_whatever_it_is_called() -> None:
+    settings = ExportSettings(format=Format.PRORES, frame_rate=FrameRate.parse(25))
+
+    for title in ("Festival", "節日 🎬", "../../x", " a  b "):
+        preset = save_preset(title, settings)
+        assert find_preset(preset.name).settings == settings
+        assert find_preset(preset.name).title == " ".join(title.split())
+
+    assert len(list(own_presets_folder().iterdir())) == 4
+    with pytest.raises(RequestError, match="needs a name"):
+        save_preset(" ... ", settings)
+
+
+def test_a_preset_of_the_same_name_is_replaced_and_a_shipped_one_is_not() -> None:
+    save_preset("reels", ExportSettings(format=Format.GIF))
+    save_preset("Reels", ExportSettings(format=Format.PRORES))
+
+    assert find_preset("own-reels").settings.format is Format.PRORES
+    assert find_preset("reels").settings.format is Format.H264
 
 
 def test_a_preset_that_is_not_there_names_those_that_are() -> None:

@@ -26,7 +26,7 @@ from engine.pipelines.editing import fit_picture, group_of, snapped
 from engine.pipelines.facts import model_facts
 from engine.pipelines.plan import Plan, plan
 from engine.pipelines.speed import Speeds
-from engine.request import Edit, Extend, Foley, GenerationRequest, ImageReference, LipDub, Preset, Retake
+from engine.request import Edit, Extend, Foley, GenerationRequest, ImageReference, Preset, Retake
 from engine.types import FrameRange, FrameRate, Size
 from tests.fakes.clips import write_numbered_clip
 
@@ -431,10 +431,3 @@ def test_a_missing_clip_is_named(tmp_path: Path) -> None:
 
 def test_a_draft_of_an_edit_has_one_stage(clip: Path) -> None:
     assert [stage.name for stage in planned(Retake(clip, 0.5, 1.5), preset=Preset.DRAFT).stages] == ["base"]
-
-
-def test_new_words_on_lips_are_refused_with_a_remedy(clip: Path) -> None:
-    with pytest.raises(RequestError) as caught:
-        planned(LipDub(clip))
-
-    assert caught.value.remedy

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from engine.errors import CheckpointError, RequestError
 from engine.hardware import GIB, Device, Machine
@@ -18,6 +20,7 @@ from engine.pipelines.plan import Plan, plan
 from engine.pipelines.speed import KINDS, Speeds
 from engine.request import GenerationRequest, ImageReference, LoraReference, Preset, VideoReference
 from engine.types import FrameRate, Size
+from tests.fakes.loras import write_random_lora
 
 DISTILLED, DEV = "ltx-2.3-distilled", "ltx-2.3-dev"
 
@@ -186,8 +189,45 @@ def test_references_and_loras_are_part_of_what_a_run_costs(tmp_path: Path, tiny_
     assert adapted.task.lora_bytes == lora.stat().st_size
 
 
-def test_a_lora_that_is_not_there_costs_nothing_in_a_plan() -> None:
-    assert planned(loras=(LoraReference(Path("missing.safetensors")),)).task.lora_bytes == 0
+def test_a_lora_that_is_not_there_costs_nothing_in_a_plan_and_is_named() -> None:
+    result = planned(loras=(LoraReference(Path("missing.safetensors")),))
+
+    assert result.task.lora_bytes == 0
+    assert "The LoRA missing.safetensors does not exist." in result.warnings
+
+
+def test_a_plan_says_what_a_lora_acts_on_and_how_strongly_in_each_stage(tiny_model: Path, tmp_path: Path) -> None:
+    lora = write_random_lora(tiny_model, tmp_path / "style.safetensors")
+    stray = tmp_path / "stray.safetensors"
+    tensors = load_file(lora)
+    tensors |= {
+        key.replace("transformer_blocks.0", "transformer_blocks.99"): value
+        for key, value in load_file(lora).items()
+        if "transformer_blocks.0.attn1.to_q" in key
+    }
+    save_file(tensors, stray)
+
+    result = plan(
+        GenerationRequest(
+            "a ball", model=str(tiny_model), loras=(LoraReference(lora, 0.8, 0.4), LoraReference(stray, -1.0))
+        ),
+        BIG,
+        speeds=Speeds(),
+    )
+
+    said = {choice.what: choice for choice in result.choices if choice.what.startswith("LoRA")}
+    assert [choice.value for choice in said.values()] == ["0.8, then 0.4", "-1"]
+    num_layers = len(tensors) // 2
+    assert f"{num_layers - 1} of its {num_layers - 1} layers fit" in said["LoRA style.safetensors"].why
+    assert any(f"stray.safetensors: only {num_layers - 1} of its {num_layers}" in text for text in result.warnings)
+
+
+def test_a_lora_that_fits_nowhere_is_an_error_before_anything_runs(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"unet.to_q.lora_A.weight": torch.zeros(2, 8), "unet.to_q.lora_B.weight": torch.zeros(8, 2)}, path)
+
+    with pytest.raises(CheckpointError, match="fits no layer"):
+        plan(GenerationRequest("a ball", model=str(tiny_model), loras=(LoraReference(path),)), BIG, speeds=Speeds())
 
 
 def test_facts_are_read_again_when_a_file_changed(tiny_model: Path, tmp_path: Path) -> None:

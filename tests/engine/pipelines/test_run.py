@@ -21,6 +21,7 @@ from engine.folders import runs_folder
 from engine.media.read import probe_clip, read_audio
 from engine.media.write import ClipWriter, write_wav
 from engine.pipelines import stages
+from engine.pipelines.following import driving_sound
 from engine.request import ImageReference, LoraReference, Preset, VideoReference
 from engine.types import FrameRate, Size
 from engine.weights.catalog import find_model
@@ -224,8 +225,8 @@ def test_a_sound_of_any_rate_is_cut_followed_by_silence_or_repeated(rate: int, c
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, (channels, rate // 2)).astype(np.float32)
     write_wav(tmp_path / "sound.wav", samples, rate)
 
-    cut, padded = (stages.driving_sound(tmp_path / "sound.wav", duration_s) for duration_s in (0.25, 1.25))
-    looped = stages.driving_sound(tmp_path / "sound.wav", 1.25, "loop")
+    cut, padded = (driving_sound(tmp_path / "sound.wav", duration_s) for duration_s in (0.25, 1.25))
+    looped = driving_sound(tmp_path / "sound.wav", 1.25, "loop")
 
     exact = cut.samples[:, : rate // 4]
     assert np.abs(exact - samples[:, : rate // 4]).max() < 1e-4  # 16-bit, and nothing else

@@ -77,7 +77,7 @@ def test_a_saved_lora_attaches_and_answers_as_the_trained_student(tmp_path: Path
     lora.save(tmp_path / "lora.safetensors", {"reference_downscale_factor": "2"})
     fresh = network()
     handle = attach(fresh, LoraFile.open(tmp_path / "lora.safetensors"))
-    assert handle.unmatched == ()
+    assert handle.match.unmatched == ()
     assert handle.num_layers == len(lora.names)
     torch.testing.assert_close(answers(fresh), answers(student))
     assert not torch.allclose(answers(fresh)[0], answers(network())[0], atol=0.01)

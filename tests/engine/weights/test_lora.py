@@ -1,15 +1,24 @@
-"""LoRAs at run time against weights with the same LoRA folded in."""
+"""LoRAs at run time against weights with the same LoRA folded in, and every style of naming them.
 
+Alone: `pytest tests/engine/weights/test_lora.py`.
+"""
+
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from engine.errors import CheckpointError
+from engine.weights.checkpoint import Checkpoint
 from engine.weights.lora import attach
-from engine.weights.lora_file import LoraFile
+from engine.weights.lora_file import LoraFile, transformer_layers
+from tests.fakes.checkpoints import PREFIX, write_lora, write_transformer
+from tests.fakes.tiny_transformer import tiny_transformer
 
 TOLERANCE = 1e-5  # fp32; sums in another order
 
@@ -55,6 +64,8 @@ def fused(network: Network, *changes: tuple[dict[str, Tensor], float]) -> Networ
     copy.load_state_dict(network.state_dict())
     for tensors, strength in changes:
         for layer in ("first", "blocks.0"):
+            if f"diffusion_model.{layer}.lora_A.weight" not in tensors:
+                continue
             a, b = (tensors[f"diffusion_model.{layer}.lora_{part}.weight"] for part in "AB")
             copy.get_parameter(f"{layer}.weight").add_(strength * b @ a)
     return copy
@@ -82,6 +93,128 @@ def test_other_trainers_names_are_understood(tmp_path: Path, prefix: str, down: 
     )
 
     assert set(lora.pairs) == {"first"}
+
+
+def rewritten(path: Path, name: str, rename: Callable[[str], str], **metadata: str) -> LoraFile:
+    """A LoRA for the tiny transformer with other keys."""
+    return lora_of(path.parent, {rename(key): tensor for key, tensor in load_file(path).items()}, name, **metadata)
+
+
+def kohya(key: str) -> str:
+    layer, part = key.removeprefix("diffusion_model.").split(".lora_") if ".lora_" in key else (key, "")
+    if not part:  # alpha
+        return f"lora_unet_{key.removeprefix('diffusion_model.').removesuffix('.alpha').replace('.', '_')}.alpha"
+    return f"lora_unet_{layer.replace('.', '_')}.{'lora_down' if part[0] == 'A' else 'lora_up'}.weight"
+
+
+def diffusers(key: str) -> str:
+    names = {"patchify_proj": "proj_in", "audio_patchify_proj": "audio_proj_in", "adaln_single": "time_embed"}
+    names |= {"audio_adaln_single": "audio_time_embed", "av_ca_a2v_gate_adaln_single": "av_cross_attn_video_a2v_gate"}
+    return ".".join(names.get(part, part) for part in key.replace("diffusion_model.", "transformer.", 1).split("."))
+
+
+STYLES: dict[str, Callable[[str], str]] = {
+    "official": lambda key: key,
+    "ComfyUI": lambda key: f"model.{key}".replace("lora_A", "lora_down").replace("lora_B", "lora_up"),
+    "kohya": kohya,
+    "kohya of diffusers names": lambda key: kohya(diffusers(key).replace("transformer.", "diffusion_model.", 1)),
+    "diffusers": diffusers,
+    "PEFT": lambda key: (
+        "base_model.model." + key.removeprefix("diffusion_model.").replace(".weight", ".default.weight")
+    ),
+    "old diffusers": lambda key: diffusers(key).replace("lora_A", "lora.down").replace("lora_B", "lora.up"),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_file_of_every_style_does_the_same_to_every_layer(tmp_path: Path, style: str) -> None:
+    official = write_lora(tmp_path / "plain.safetensors", num_layers=1)
+    layers = transformer_layers(write_transformer(tmp_path / "model.safetensors", num_layers=1))
+    expected = LoraFile.open(official)
+
+    lora = rewritten(official, "styled", STYLES[style])
+
+    match = lora.match(layers)
+    assert set(match.layers) == set(layers) == set(expected.pairs)
+    assert (match.unmatched, lora.ignored) == ((), ())
+    for layer, name in match.layers.items():
+        assert lora.pairs[name].rank == expected.pairs[layer].rank
+        shape = lora.checkpoint.tensors[lora.pairs[name].down].shape
+        assert shape == expected.checkpoint.tensors[expected.pairs[layer].down].shape
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_attached_files_of_every_style_equal_the_official_one_folded_in(tmp_path: Path, style: str) -> None:
+    official = write_lora(tmp_path / "plain.safetensors", num_layers=1)
+    tensors = load_file(official)
+    plain, styled = tiny_transformer(num_layers=1), tiny_transformer(num_layers=1)
+    styled.load_state_dict(plain.state_dict())
+    generator = torch.Generator().manual_seed(0)
+
+    attach(styled, rewritten(official, "styled", STYLES[style]), strength=0.7)
+
+    layers = dict(styled.named_modules())
+    for name, layer in plain.named_modules():
+        if isinstance(layer, nn.Linear):
+            down, up = (tensors[f"diffusion_model.{name}.lora_{part}.weight"].float() for part in "AB")
+            with torch.no_grad():
+                layer.weight += 0.7 / 2 * up @ down  # alpha is half the rank
+                x = torch.randn(3, layer.in_features, generator=generator)
+                assert torch.allclose(layers[name](x), layer(x), rtol=TOLERANCE, atol=TOLERANCE), name
+
+
+def test_names_in_underscores_have_one_meaning_each() -> None:
+    names = [name for name, layer in tiny_transformer().named_modules() if isinstance(layer, nn.Linear)]
+
+    assert len({name.replace(".", "_") for name in names}) == len(names)
+
+
+def test_the_layers_of_a_checkpoint_are_the_linear_layers_of_its_network(tmp_path: Path) -> None:
+    checkpoint = write_transformer(tmp_path / "model.safetensors", fp8_blocks=(1,), num_layers=2)
+
+    layers = transformer_layers(checkpoint)
+
+    network = tiny_transformer(num_layers=2)
+    linear = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Linear)}
+    assert layers == {name: (layer.out_features, layer.in_features) for name, layer in linear.items()}
+    assert f"{PREFIX}{next(iter(layers))}.weight" in Checkpoint.open(tmp_path / "model.safetensors").tensors
+
+
+@pytest.mark.parametrize(
+    ("suffix", "words"), [("dora_scale", "DoRA"), ("lora_magnitude_vector", "DoRA"), ("lokr_w1", "LoKr")]
+)
+def test_other_kinds_than_a_plain_lora_are_refused_by_name(tmp_path: Path, suffix: str, words: str) -> None:
+    tensors = matrices() | {f"diffusion_model.first.{suffix}": torch.ones(8, 1)}
+
+    with pytest.raises(CheckpointError, match=f"is a {words}.*plain LoRA"):
+        lora_of(tmp_path, tensors)
+
+
+@pytest.mark.parametrize(
+    ("settings", "scale"),
+    [
+        ({"transformer.lora_alpha": 4}, 2.0),
+        ({"lora_alpha": 4, "use_rslora": True}, 4 / 2**0.5),
+        ({"lora_alpha": 4, "alpha_pattern": {"first": 1}}, 0.5),
+        ({"r": 2}, 1.0),
+    ],
+)
+def test_an_alpha_in_the_metadata_scales_too(
+    tmp_path: Path, network: Network, x: Tensor, settings: dict[str, Any], scale: float
+) -> None:
+    tensors = {key: value for key, value in matrices(rank=2).items() if "first" in key}
+    expected = fused(network, (tensors, scale))(x)
+
+    attach(network, lora_of(tmp_path, tensors, lora_adapter_metadata=json.dumps(settings)))
+
+    assert torch.allclose(network(x), expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_unreadable_adapter_metadata_is_ignored_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lora = lora_of(tmp_path, matrices(), lora_adapter_metadata="{")
+
+    assert {pair.header_scale for pair in lora.pairs.values()} == {1.0}
+    assert "ignored" in caplog.text
 
 
 def test_tensors_of_another_kind_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -217,8 +350,9 @@ def test_layers_the_model_does_not_have_are_reported(
 
     handle = attach(network, lora_of(tmp_path, matrices() | strays))
 
-    assert handle.unmatched == ("last",)
+    assert handle.match.unmatched == ("last",)
     assert handle.num_layers == 2
+    assert handle.match.in_words() == "2 of its 3 layers fit, of 2 in the model"
     assert "last" in caplog.text
 
 

@@ -133,6 +133,37 @@ def test_a_lora_is_exact_on_every_precision_wherever_the_weights_are(
     assert torch.equal(velocity(transformer_of(store)), velocity(transformer_of(store_of(files, placement))))
 
 
+def test_loras_that_are_no_longer_named_are_taken_off_and_the_order_is_the_requests(
+    files: ModelFiles, tmp_path: Path
+) -> None:
+    first, second = (write_lora(tmp_path / f"{seed}.safetensors", num_layers=3, seed=seed) for seed in (1, 2))
+    store = store_of(files, replace(CPU_FP32))
+    store.set_loras([(first, 0.5), (second, 0.25), (first, 0.25)])
+    expected = velocity(transformer_of(store))
+    store.set_loras([(second, 1.0)])
+    assert list(store.loras) == [second]
+
+    store.set_loras([(first, 0.75), (second, 0.25)])
+
+    assert list(store.loras) == [first, second]
+    assert torch.equal(velocity(transformer_of(store)), expected)
+
+
+def test_a_strength_that_falls_to_zero_between_stages_leaves_exactly_the_base(
+    files: ModelFiles, tmp_path: Path
+) -> None:
+    path = write_lora(tmp_path / "lora.safetensors", num_layers=3)
+    store = store_of(files, replace(CPU_FP32))
+    base = velocity(transformer_of(store))
+    store.set_loras([(path, 1.0)])
+    assert not torch.equal(velocity(transformer_of(store)), base)
+
+    store.set_loras([(path, 0.0)])
+
+    assert torch.equal(velocity(transformer_of(store)), base)
+    assert list(store.loras) == [path]
+
+
 def test_a_lora_that_ends_too_early_leaves_nothing_on_a_streamed_network(files: ModelFiles, tmp_path: Path) -> None:
     path = write_lora(tmp_path / "lora.safetensors", num_layers=3)
     store = store_of(files, replace(CPU_FP32, residency=Residency("disk", 1)))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.pipelines.plan import DEFAULT_FRAME_RATE, plan
-from engine.request import GenerationRequest, ImageReference, LoraReference, VideoReference
+from engine.request import WHOLE, GenerationRequest, ImageReference, LoraReference, Trim, VideoReference
 from engine.types import FrameRate, Size
 from ltx_studio.domain.reference_rules import Code, judge, parts_of
 from ltx_studio.domain.references import (
@@ -37,6 +37,28 @@ MUTE_CLIP = replace(CLIP, sound_s=None)
 TARGET = Target(frames=49, frame_rate=FrameRate.parse(24), size=Size(448, 256), is_silent=False, num_loras=1)
 
 First, Key, Last = Role.FIRST_FRAME, Role.KEYFRAME, Role.LAST_FRAME
+
+
+@pytest.mark.parametrize(
+    ("role", "finding", "trim", "expected"),
+    [
+        (Role.SOUND, SOUND, Trim(9.0), [Code.SOUND, Code.SOUND_ENDS_EARLY]),
+        (Role.SOUND, SOUND, Trim(2.0, 2.5), [Code.SOUND, Code.SOUND_ENDS_EARLY]),
+        (Role.SOUND, SOUND, Trim(2.0), [Code.SOUND]),
+        (Role.SOUND, SOUND, Trim(10.0), [Code.NOTHING_LEFT]),
+        (Role.VIDEO, CLIP, Trim(1.0), [Code.VIDEO]),
+        (Role.VIDEO, CLIP, Trim(3.0), [Code.TOO_SHORT]),
+        (Role.VIDEO, CLIP, Trim(0.0, 1.0), [Code.TOO_SHORT]),
+    ],
+)
+def test_what_is_said_is_about_the_part_that_is_used(
+    role: Role, finding: MediaFacts, trim: Trim, expected: list[Code]
+) -> None:
+    card = Card(1, Path("a"), role, trim=trim)
+
+    remarks = judge([card], {card.path: finding}, TARGET)[1]
+
+    assert [remark.code for remark in remarks] == expected
 
 
 def codes(*cards: tuple[Role, int, Finding], target: Target = TARGET) -> list[list[Code]]:
@@ -146,19 +168,21 @@ def test_a_target_is_what_the_planner_would_make_of_the_request() -> None:
 
 
 strengths = st.floats(0.01, 1.0)
+trims = st.builds(Trim, st.floats(0.0, 5.0), st.none() | st.floats(5.5, 20.0))
 paths = st.sampled_from([Path("a.png"), Path("ümlaut 🎬.png"), Path("b.wav")])
 
 
 @given(
     images=st.lists(st.builds(ImageReference, paths, st.integers(-49, 48), strengths), max_size=4),
     audio=st.none() | paths,
-    videos=st.lists(st.builds(VideoReference, paths, strengths), max_size=2),
+    videos=st.lists(st.builds(VideoReference, paths, strengths, trims), max_size=2),
+    trim=trims,
 )
 def test_what_a_request_carries_survives_being_cards(
-    images: list[ImageReference], audio: Path | None, videos: list[VideoReference]
+    images: list[ImageReference], audio: Path | None, videos: list[VideoReference], trim: Trim
 ) -> None:
     frames = {image.frame % 49: image for image in images}
-    parts = Parts(tuple(frames.values()), audio, tuple(videos))
+    parts = Parts(tuple(frames.values()), audio, tuple(videos), WHOLE if audio is None else trim)
 
     cards = cards_of(parts, 1)
 

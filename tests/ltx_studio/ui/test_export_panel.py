@@ -74,6 +74,64 @@ def test_a_preset_fills_the_form_and_a_change_makes_it_the_users_own(desk: Expor
     assert "30 fps" in desk.text("What will be made")
 
 
+def save_as(desk: ExportDesk, name: str) -> None:
+    desk.click("Save as preset")
+    field = desk.find(QLineEdit, "Name of the preset")
+    desk.qtbot.keyClicks(field, name)
+    desk.qtbot.keyClick(field, Qt.Key.Key_Return)
+
+
+def test_settings_are_saved_as_a_preset_and_are_there_the_next_time(
+    desk: ExportDesk, clip: Path, qapp: QApplication, qtbot: QtBot
+) -> None:
+    desk.open(clip)
+    desk.choose("Frame rate", "30 fps")
+
+    save_as(desk, "Festival 25 / 30")
+
+    assert desk.find(QComboBox, "Preset").currentText() == "Festival 25 / 30"
+    desk.choose("Preset", "Square post")
+    desk.choose("Preset", "Festival 25 / 30")
+    assert "30 fps" in desk.text("What will be made")
+    again = ExportDesk(qapp, qtbot)
+    again.open(clip)
+    again.choose("Preset", "Festival 25 / 30")
+    assert "30 fps" in again.text("What will be made")
+    again.close()
+
+
+def test_a_preset_cannot_be_saved_again_and_the_button_says_why(desk: ExportDesk, clip: Path) -> None:
+    desk.open(clip)
+    desk.choose("Preset", "Square post")
+
+    button = desk.find(QAbstractButton, "Save as preset")
+    assert not button.isEnabled()
+    assert "already" in button.toolTip()
+
+
+def test_esc_leaves_the_name_of_a_preset_and_saves_nothing(desk: ExportDesk, clip: Path) -> None:
+    desk.open(clip)
+    desk.choose("Frame rate", "30 fps")
+    desk.click("Save as preset")
+    assert not desk.find(QAbstractButton, "Save the preset").isEnabled()
+
+    desk.qtbot.keyClicks(desk.find(QLineEdit, "Name of the preset"), "Festival")
+    desk.qtbot.keyClick(desk.find(QLineEdit, "Name of the preset"), Qt.Key.Key_Escape)
+
+    choice = desk.find(QComboBox, "Preset")
+    assert choice.currentText() == "Own settings"
+    assert choice.findText("Festival") == -1
+
+
+def test_a_name_without_letters_is_refused_in_words(desk: ExportDesk, clip: Path) -> None:
+    desk.open(clip)
+    desk.choose("Frame rate", "30 fps")
+
+    save_as(desk, "...")
+
+    assert "needs a name" in desk.text("Why it cannot be exported")
+
+
 def test_a_range_is_typed_in_the_clips_own_frames(desk: ExportDesk, clip: Path) -> None:
     desk.open(clip)
 
@@ -160,6 +218,37 @@ def test_an_export_runs_in_the_background_and_is_revealed(desk: ExportDesk, clip
     desk.click("Reveal file")
     assert desk.revealed == [tmp_path / "out.mp4"]
     desk.wait(lambda: desk.said == ["out.mp4 is exported."])
+
+
+def test_the_bar_goes_on_between_two_entries_in_the_queues_file_and_never_back(
+    desk: ExportDesk, clip: Path, tmp_path: Path
+) -> None:
+    desk.open(clip)
+    desk.state.name_output(tmp_path / "out.mp4")
+    desk.queue.set_paused(True)
+    desk.click("Export")
+    desk.wait_for("waiting")
+    item = desk.state.job.value
+    assert item is not None
+
+    def write(fraction: float) -> None:
+        with JobStore() as store, store.transaction():  # as its runner does, in another process
+            owner = '["elsewhere", 1, 0.0, "token"]'
+            store.update(item.id, state="running", owner=owner, heartbeat_s=store.now(), fraction=fraction)
+        desk.queue.refresh()
+        desk.wait(lambda: desk.queue.snapshot.value.by_id[item.id].job.fraction == fraction)
+
+    seen: list[str] = []
+    write(0.2)
+    for fraction in (0.5, 0.6):
+        desk.state.show_progress(item.id, fraction)
+        seen.append(desk.text("The last export"))
+    write(0.55)
+    seen.append(desk.text("The last export"))
+    write(0.8)
+    seen.append(desk.text("The last export"))
+
+    assert seen == [f"Exporting out.mp4, {percent} %" for percent in (50, 60, 60, 80)]
 
 
 def test_an_export_is_cancelled_from_the_panel(desk: ExportDesk, tmp_path: Path) -> None:

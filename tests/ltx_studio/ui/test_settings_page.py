@@ -99,7 +99,7 @@ def test_a_search_that_finds_nothing_says_so_and_clearing_it_brings_the_page_bac
 
     assert search(studio, "zebra") == []
     assert "No setting is called that." in [item.text() for item in window.findChildren(QLabel) if item.isVisible()]
-    assert search(studio, "") == ["Colours", "Motion"]
+    assert search(studio, "") == ["Colours", "Language", "Motion"]
 
 
 def test_a_setting_that_cannot_be_saved_goes_back_and_says_why(open_studio: OpenStudio) -> None:
