@@ -326,8 +326,8 @@ def in_source(span: TimeSpan, source: SourceClip, start: int) -> TimeSpan:
 def _warn_of_snapping(edit: Retake, made: TimeSpan, decisions: Decisions) -> None:
     if made.start_s < edit.start_s - 1e-3 or made.stop_s > edit.end_s + 1e-3:
         decisions.warn(
-            f"The window of {edit.start_s:.2f} to {edit.end_s:.2f} s snaps outward to whole groups of frames: the picture "
-            f"changes from {made.start_s:.2f} to {made.stop_s:.2f} s."
+            f"The window of {edit.start_s:.2f} to {edit.end_s:.2f} s snaps outward to whole groups of frames: the "
+            f"picture changes from {made.start_s:.2f} to {made.stop_s:.2f} s."
         )
 
 

@@ -170,13 +170,19 @@ def look_at(path: Path) -> tuple[MediaFacts | Unreadable, Preview]:
         return _picture(path) if _is_picture(path) else _clip_or_sound(path)
     except MediaError as error:
         logger.info("a reference cannot be read: %s", error)
-        if isinstance(error.__cause__, FFmpegError):
+        if isinstance(error.__cause__, FFmpegError) or _is_named_picture(path):
             remedy = tr("Copy it again, or convert it to PNG, MP4 or WAV.")
             return Unreadable(tr("it is damaged, or not what its name says"), remedy), Preview()
         return Unreadable(error.message.removeprefix(f"{path}: ").rstrip("."), error.remedy), Preview()
     except (EngineError, MemoryError, ValueError, OverflowError) as error:  # numpy on what a damaged header promises
         logger.info("a reference cannot be read: %s: %r", path, error)
         return Unreadable(tr("it cannot be read"), tr("It may be damaged; choose another file.")), Preview()
+
+
+def _is_named_picture(path: Path) -> bool:
+    """One that Qt would read by its name. FFmpeg opens any file of such a name as a clip of one picture."""
+    readable = {bytes(name.data()).decode() for name in QImageReader.supportedImageFormats()}
+    return path.suffix.lower().lstrip(".") in readable
 
 
 def _refusal_unopened(path: Path) -> Unreadable | None:

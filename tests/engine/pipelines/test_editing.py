@@ -100,7 +100,7 @@ def test_a_retake_snaps_outward_with_its_blend_and_says_so(clip: Path) -> None:
         (ZoneKind.BLENDED, 38, 41),
         (ZoneKind.KEPT, 41, 49),
     ]
-    assert any("snaps outward to latent groups" in warning for warning in result.warnings)
+    assert any("snaps outward to whole groups" in warning for warning in result.warnings)
     assert [round(edge * 24) for edge in window.grid_s] == [0, 1, 9, 17, 25, 33, 41, 49]
 
 
