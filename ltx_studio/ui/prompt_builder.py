@@ -20,6 +20,7 @@ from ltx_studio.state.prompt import PromptState
 from ltx_studio.state.session import Session
 from ltx_studio.ui.controls import Label, Segment, describe
 from ltx_studio.ui.prompt_fold import Fold
+from ltx_studio.ui.prompt_more import MorePage
 from ltx_studio.ui.prompt_parts import PartsPage
 from ltx_studio.ui.prompt_past import PastPage
 from ltx_studio.ui.prompt_status import PromptStatus
@@ -67,6 +68,7 @@ class PromptBuilder(QWidget):
             *self.parts.fields()[:8],
             *self.styles.controls(),
             *self.past.controls(),
+            *self.more.controls(),
         ]
 
     # --- building -----------------------------------------------------------------------------------------------------
@@ -93,12 +95,14 @@ class PromptBuilder(QWidget):
         self.parts = PartsPage(self._state, self._appearance, self)
         self.styles = StylesPage(self._state, self._appearance, self)
         self.past = PastPage(self._state, self._appearance, self)
+        self.more = MorePage(self._session, self._appearance, self)
         self._pages = QStackedWidget(self)
         self._tabs = QButtonGroup(self)
         pages: list[tuple[str, str, QWidget]] = [
             (self.tr("Parts"), self.tr("The prompt in parts; both sides show the same words"), self.parts),
             (self.tr("Styles"), self.tr("Looks that are put before the prompt and taken out again"), self.styles),
             (self.tr("Earlier"), self.tr("Prompts you used before, and favourites"), self.past),
+            (self.tr("More"), self.tr("Model, frame rate, steps, guidance and LoRAs"), self.more),
         ]
         for index, (name, tip, page) in enumerate(pages):
             self._pages.addWidget(page)
@@ -167,6 +171,8 @@ class PromptBuilder(QWidget):
             self.styles.load()
         elif page is self.past:
             self.past.show_entries()
+        elif page is self.more:
+            self.more.look_for_models()
 
     @Slot(bool)
     def _unfold(self, is_open: bool) -> None:
