@@ -139,7 +139,7 @@ class CompareView(QWidget):
         self._blind.clicked.connect(state.set_blind)
         self._vote.clicked.connect(state.vote)
         self._pick.clicked.connect(state.pick)
-        self._differences.clicked.connect(self.table.setVisible)
+        self._differences.toggled.connect(self.table.setVisible)
         self.canvas.play_asked.connect(self._toggle)
         bind(state.takes, self._open)
         bind(state.mode, self._show_mode)

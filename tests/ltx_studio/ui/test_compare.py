@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QApplication, QTableView
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication, QTableView
 from pytestqt.qtbot import QtBot
 
 from engine.media.write import ClipWriter, VideoEncoding
@@ -225,6 +226,17 @@ def test_the_table_shows_the_settings_that_differ(three: Comparison) -> None:
         [table.index(row, column).data() for column in range(table.columnCount())] for row in range(table.rowCount())
     ]
     assert rows == [["Seed", "0", "1", "2"]]
+
+
+def test_the_table_is_hidden_and_shown_by_its_button(three: Comparison) -> None:
+    button = three.studio.find(QAbstractButton, "Settings")
+    table = three.studio.find(QTableView, "What differs between the requests")
+
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert not table.isVisible()
+
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert table.isVisible()
 
 
 def test_takes_of_other_programs_say_that_nothing_is_known(studio: StageWindow, tmp_path: Path) -> None:
