@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtGui import QPainter, QPixmap
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
@@ -80,14 +80,14 @@ class Driver:
 
     def settle(self, seconds: float = 0.4) -> None:
         """Let animations end and thumbnails come."""
-        QTest.qWait(int(seconds * 1000))
+        pause(int(seconds * 1000))
 
     def wait(self, is_so: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + PATIENCE_S
         while not is_so():
             if time.monotonic() > end:
                 raise TimeoutError(f"it never came to this: {what}")
-            QTest.qWait(20)
+            pause(20)
 
     def find(self, kind: type[WidgetKind], name: str, owner: QWidget | None = None) -> WidgetKind:
         """A visible control by its accessible name, in the window or in a dialog over it."""
@@ -166,6 +166,13 @@ class Driver:
         self.bridge.close(wait_ms=10_000)
 
 
+def pause(milliseconds: int) -> None:
+    """Let the window live on. `QTest.qWait` would hold Python's lock meanwhile, and the engine's thread starve."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
 def story(studio: Driver) -> None:
     """First run to an exported clip."""
     studio.window.show_welcome()
@@ -179,8 +186,8 @@ def story(studio: Driver) -> None:
     studio.picture("03-making")
     studio.wait_until_made()
     studio.picture("04-made")
-    studio.generate("a yellow star moves right on a teal background")
     studio.generate("a face says 'ba da mo' in a low voice on a sand background")
+    studio.generate("a yellow star moves right on a teal background")
     studio.wait_until_made()
     studio.show_panel("library")
     studio.picture("05-library")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from tests.screens import Driver
+    from tests.screens import Driver, pause
 
 WARM_UP_ROUNDS, WARM_UP_JOBS = 10, 20
 POOL_REST_MS, NUM_QUIET = 100, 5
@@ -53,7 +53,6 @@ def main() -> None:
 def measure(home: Path, num_rounds: int, num_jobs: int) -> None:  # noqa: PLR0915 - one after the other
     import psutil
     from PySide6.QtCore import QEvent, QPoint, QThreadPool
-    from PySide6.QtTest import QTest
     from PySide6.QtWidgets import QApplication
 
     from engine.request import GenerationRequest
@@ -61,7 +60,7 @@ def measure(home: Path, num_rounds: int, num_jobs: int) -> None:  # noqa: PLR091
     from ltx_studio.services.fake_engine import FakeEngine
     from ltx_studio.services.thumbnails import Thumbnails
     from ltx_studio.ui.docks import Dock
-    from tests.screens import Driver
+    from tests.screens import Driver, pause
 
     app = QApplication(sys.argv[:1])
     process = psutil.Process()
@@ -76,7 +75,7 @@ def measure(home: Path, num_rounds: int, num_jobs: int) -> None:  # noqa: PLR091
         """Once what was begun has ended: pictures and outlines of the last clip are made beside the window."""
         before, num_quiet = (0, 0, 0), 0
         while num_quiet < NUM_QUIET:
-            QTest.qWait(2 * POOL_REST_MS)
+            pause(2 * POOL_REST_MS)
             app.sendPostedEvents(None, QEvent.Type.DeferredDelete)
             gc.collect()
             now = (process.num_threads(), len(app.allWidgets()), process.num_fds())
@@ -90,13 +89,13 @@ def measure(home: Path, num_rounds: int, num_jobs: int) -> None:  # noqa: PLR091
     def open_everything() -> None:
         for dock in window.findChildren(Dock):
             dock.hide()
-            QTest.qWait(5)
+            pause(5)
             dock.show()
             dock.raise_()
-            QTest.qWait(5)
+            pause(5)
         for name in ("palette", "settings", "keyboard", "welcome"):
             window.actions_by_name[name].trigger()
-            QTest.qWait(5)
+            pause(5)
             for other in app.topLevelWidgets():
                 if other is not window and other.isVisible():
                     other.close()
@@ -139,14 +138,13 @@ def measure(home: Path, num_rounds: int, num_jobs: int) -> None:  # noqa: PLR091
 
 def use(studio: "Driver", clips: list[Path], number: int) -> None:
     """What opens something for a while: the player, a comparison, an export, another project, a menu."""
-    from PySide6.QtTest import QTest
 
     from ltx_studio.domain.compare import Take
 
     window = studio.window
     window.player.open(clips[number % len(clips)])
     window.compare.open([Take(path, path.name) for path in clips])
-    QTest.qWait(100)
+    pause(100)
     window.compare.close()
     window.exports.state.ask(clips[number % len(clips)])
     window.projects.state.new()
@@ -156,7 +154,7 @@ def use(studio: "Driver", clips: list[Path], number: int) -> None:
     menu.close()
     window.when_done.warning.show_seconds(30)
     window.when_done.warning.hide()
-    QTest.qWait(100)
+    pause(100)
 
 
 if __name__ == "__main__":
