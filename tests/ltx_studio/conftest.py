@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def no_garbage_of_other_windows(request: pytest.FixtureRequest) -> None:  # pyright: ignore[reportUnusedFunction] - pytest calls it
-    """Collect what closed windows left in cycles, here and now.
+def closed_windows_stay(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction] - pytest calls it
+    """What a closed window leaves in cycles is kept for the life of the process.
 
-    Python collects on whichever thread happens to allocate, and a Qt object that an engine's thread deletes while this
-    one paints ends the process. Freezing what is alive keeps the next collection short.
+    Python would collect it at any later moment and on whichever thread happens to allocate, and the parts of a window
+    that are deleted one by one, in any order, end the process now and then.
     """
+    yield
     if "qapp" in request.fixturenames:
-        gc.collect()
         gc.freeze()
 
 
